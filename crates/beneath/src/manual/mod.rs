@@ -1,0 +1,5 @@
+//! Why things are as they are: [threat model](threat_model), [defaults](defaults), [past flaws](cves).
+
+pub mod cves;
+pub mod defaults;
+pub mod threat_model;
