@@ -1,4 +1,4 @@
-//! Why things are as they are: [threat model](threat_model), [defaults](defaults), [past flaws](cves).
+//! Why things are as they are: [threat model](threat_model), [defaults], [past flaws](cves).
 
 pub mod cves;
 pub mod defaults;
