@@ -1,0 +1,47 @@
+//! What the test files share: trees from a table, system calls answered by seccomp, processes that end with the test.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+pub(crate) mod child;
+pub(crate) mod seccomp;
+pub(crate) mod table;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use beneath::{Policy, RelPath, Root, ambient_authority};
+
+/// To the terminal, past the test harness: what was counted or could not be run must be seen when all is green, too.
+pub(crate) fn say(text: &str) {
+    writeln!(std::io::stderr().lock(), "    {text}").unwrap();
+}
+
+pub(crate) fn root(path: &Path) -> Root {
+    Root::open_ambient(path, ambient_authority()).unwrap()
+}
+
+pub(crate) fn root_with(path: &Path, policy: Policy) -> Root {
+    Root::open_ambient_with(path, policy, ambient_authority()).unwrap()
+}
+
+pub(crate) fn path(text: &str) -> RelPath {
+    RelPath::parse(text).unwrap()
+}
+
+/// The whole file, by `read_at` alone.
+pub(crate) fn read(file: &beneath::File) -> Result<Vec<u8>, beneath::Error> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        match file.read_at(&mut piece, bytes.len() as u64)? {
+            0 => return Ok(bytes),
+            count => bytes.extend_from_slice(&piece[..count]),
+        }
+    }
+}
+
+/// How many descriptors this process holds.
+pub(crate) fn descriptors() -> usize {
+    // The listing itself holds one.
+    std::fs::read_dir("/proc/self/fd").unwrap().count() - 1
+}
