@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What the end-to-end tests share: the built `beneathd` as a child process, and a client that sends exactly the
+//! bytes it is given.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test harness: builds its own trees by name, and a failure is a panic"
+)]
+
+pub mod http;
+pub mod service;
+pub mod trees;
+
+pub use service::{Beneathd, Published, beneathd};

@@ -1,0 +1,139 @@
+//! A real browser downloads through its own password prompt's shortcut, under the right names.
+
+#![allow(clippy::disallowed_methods, reason = "tests build and inspect their own trees by name")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use beneath_tests::Beneathd;
+use beneath_tests::trees::{self, FIVE_GIB};
+use serde_json::{Value, json};
+
+/// Headless Chromium, driven through ChromeDriver (W3C WebDriver).
+struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+}
+
+impl Browser {
+    fn open(downloads: &Path, profile: &Path) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver: install the Debian packages chromium and chromium-driver");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.map_while(Result::ok).find_map(|line| {
+            line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
+        });
+        let mut browser = Self { driver, port: port.expect("chromedriver says its port"), session: String::new() };
+        let options = json!({
+            "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
+                format!("--user-data-dir={}", profile.display())],
+            "prefs": {"download.default_directory": downloads, "download.prompt_for_download": false,
+                "profile.default_content_setting_values.automatic_downloads": 1},
+        });
+        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
+        let made = browser.command("POST", "", &wanted);
+        browser.session = format!("/{}", made["value"]["sessionId"].as_str().expect("a session"));
+        browser
+    }
+
+    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (body, session) = (body.to_string(), &self.session);
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(
+            stream,
+            "{method} /session{session}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let json = answer.split_once("\r\n\r\n").expect("an answer").1;
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    fn visit(&self, url: &str) -> Value {
+        self.command("POST", "/url", &json!({ "url": url }))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.command("DELETE", "", &json!({}));
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+#[test]
+fn a_browser_downloads_every_length_and_name_bit_exact() {
+    // The name on disk, and the name a browser gives it: it replaces what its own rules forbid.
+    let names: [(&[u8], &str); 6] = [
+        (b"empty.bin", "empty.bin"),
+        (b"one.bin", "one.bin"),
+        ("crab-🦀 é.txt".as_bytes(), "crab-🦀 é.txt"),
+        (b"q\"uote.txt", "q_uote.txt"),
+        (b"new\nline.txt", "new_line.txt"),
+        (b"page.html", "page.html"),
+    ];
+    let sandbox = tempfile::tempdir().unwrap();
+    let [files, downloads, profile] = ["files", "downloads", "profile"].map(|name| sandbox.path().join(name));
+    fs::create_dir(&files).unwrap();
+    fs::create_dir(&downloads).unwrap();
+    for (name, _) in names {
+        fs::write(files.join(trees::name(name)), content(name)).unwrap();
+    }
+    trees::sparse(&files.join("huge.bin"), FIVE_GIB);
+    fs::write(files.join(trees::name(b"latin-\xe9.txt")), "é").unwrap();
+
+    let service = Beneathd::quickstart(&files);
+    let browser = Browser::open(&downloads, &profile);
+    let with_credentials = |url: &str| url.replacen("://", &format!("://{}@", service.credentials()), 1);
+    for file in &service.started.files {
+        browser.visit(&with_credentials(&file.url));
+    }
+    for (name, saved_as) in names {
+        let saved = wait_for(&downloads, |file| file == saved_as);
+        assert_eq!(fs::read(&saved).unwrap(), content(name), "{saved_as}");
+    }
+    // Bytes that are not UTF-8 have no right name for a browser, but the download must not fail for it.
+    let saved = wait_for(&downloads, |file| file.starts_with("latin-") && file.ends_with(".txt"));
+    assert_eq!(fs::read(&saved).unwrap(), "é".as_bytes());
+    let saved = wait_for(&downloads, |file| file == "huge.bin");
+    assert_eq!(trees::digest_of(&saved), trees::digest_of(&files.join("huge.bin")));
+}
+
+fn content(name: &[u8]) -> Vec<u8> {
+    match name {
+        b"empty.bin" => Vec::new(),
+        b"one.bin" => b"1".to_vec(),
+        // Must be saved, never run in the service's origin.
+        b"page.html" => b"<script>document.title = 'run'</script>".to_vec(),
+        name => [b"content of ", name].concat(),
+    }
+}
+
+/// The browser writes under another name until a download is complete.
+fn wait_for(folder: &Path, is_it: impl Fn(&str) -> bool) -> PathBuf {
+    let until = Instant::now() + Duration::from_secs(180);
+    loop {
+        let names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        if let Some(name) = names.iter().find(|name| name.to_str().is_some_and(&is_it)) {
+            return folder.join(name);
+        }
+        assert!(Instant::now() < until, "not downloaded; there are {names:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
