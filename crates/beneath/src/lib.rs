@@ -58,3 +58,8 @@ pub use rel_path::RelPath;
 pub use root::testing;
 pub use root::{Attachment, Entries, Entry, EntryKind, Root};
 pub use source::{Source, Stopped};
+
+/// The example of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
