@@ -118,6 +118,10 @@ impl File {
     ///
     /// [`ErrorKind::Io`] if the device or file system fails.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
+        let buf = fillable(buf, offset);
+        if buf.is_empty() {
+            return Ok(0);
+        }
         loop {
             match rustix::io::pread(&self.fd, &mut *buf, offset) {
                 Err(Errno::INTR) => {}
@@ -136,6 +140,10 @@ impl File {
     ///
     /// Source: preadv2(2).
     pub fn try_read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
+        let buf = fillable(buf, offset);
+        if buf.is_empty() {
+            return Ok(0);
+        }
         loop {
             let bufs = &mut [IoSliceMut::new(buf)];
             match rustix::io::preadv2(&self.fd, bufs, offset, ReadWriteFlags::NOWAIT) {
@@ -272,4 +280,12 @@ impl Timestamp {
         };
         second?.checked_add(Duration::from_nanos(u64::from(self.nanoseconds)))
     }
+}
+
+/// What of a buffer a file can fill: none is longer than `i64::MAX`, and what the kernel is told beyond that means
+/// something else. To preadv2(2) an offset of -1 is "where the cursor stands".
+fn fillable(buf: &mut [u8], offset: u64) -> &mut [u8] {
+    let room = i64::MAX.cast_unsigned().saturating_sub(offset);
+    let len = usize::try_from(room).unwrap_or(usize::MAX).min(buf.len());
+    &mut buf[..len]
 }

@@ -34,7 +34,11 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &CStr, want: Want, policy: &Polic
 
 /// Answers from memory or not at all: `EAGAIN` where the disk would have to be asked.
 pub(crate) fn try_open(root: BorrowedFd<'_>, path: &CStr, policy: &Policy) -> Result<OwnedFd, Errno> {
-    openat2(root, path, Want::File, policy, ResolveFlags::CACHED)
+    match openat2(root, path, Want::File, policy, ResolveFlags::CACHED) {
+        // The flag is younger (Linux 5.12) than the call: such a kernel cannot tell.
+        Err(Errno::INVAL) => Err(Errno::AGAIN),
+        answer => answer,
+    }
 }
 
 fn openat2(
@@ -48,7 +52,10 @@ fn openat2(
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | extra;
     if policy.symlinks == Symlinks::Refuse {
         resolve |= ResolveFlags::NO_SYMLINKS;
-        flags |= OFlags::NOFOLLOW;
+        // Not for a directory: with O_PATH it asks for the link itself, which the kernel then calls "not a directory".
+        if want == Want::File {
+            flags |= OFlags::NOFOLLOW;
+        }
     }
     if policy.mounts == Mounts::Refuse {
         resolve |= ResolveFlags::NO_XDEV;
