@@ -53,6 +53,12 @@ pub(crate) fn has_bits(argument: u8, bits: u64) -> SeccompCondition {
     .unwrap()
 }
 
+/// The argument is this.
+pub(crate) fn is(argument: u8, value: i32) -> SeccompCondition {
+    let value = u64::from(value.cast_unsigned());
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap()
+}
+
 /// The argument is a descriptor, not `AT_FDCWD`.
 pub(crate) fn is_descriptor(argument: u8) -> SeccompCondition {
     let cwd = u64::from(libc::AT_FDCWD.cast_unsigned());
