@@ -1,0 +1,204 @@
+//! [`FileBody`]: exactly the promised bytes, or an error; never a short body that looks whole.
+
+mod buffer;
+mod read;
+mod transfer;
+mod witness;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+pub(crate) use transfer::{Checks, Piece, Trailers, Transfer};
+
+/// The body of an answer: bytes of a file, of a few ranges of it, or bytes that were there already.
+///
+/// # Consistent or fail
+///
+/// The length is promised before the first byte and kept: a file that grows is not sent further, one that was cut fails
+/// at once. Before the last bytes of a range leave (and every MiB before) the descriptor is asked whether the file is
+/// still the one that was opened; if not, the body ends in a [`BodyError`], by which a server resets the
+/// connection or the stream, so that the client knows.
+///
+/// | what happens meanwhile | what the client gets |
+/// |---|---|
+/// | overwritten in place, also if the mtime is put back | failure |
+/// | cut | failure |
+/// | replaced by rename, unlinked, linked, chmod | the old file, whole |
+/// | grown, or its ctime changed and nothing else | the old length if a second reading shows the same bytes, else failure |
+///
+/// A second reading is possible while nothing has left yet, and for files modified within ten seconds before, whose bytes are
+/// hashed while they leave (a log that is being written). For older ones doubt is failure.
+///
+/// What cannot be seen: a write that the file system gives the time of an earlier one. The clock of most ticks every 1
+/// to 10 ms, so the reading of a file younger than 20 ms waits until it is not. Writes through a shared memory
+/// mapping are dated late, some only when it is unmapped or synchronised.
+///
+/// # Cost
+///
+/// One buffer of at most 64 KiB at a time, which the transport owns once it was handed over and gives back by dropping it;
+/// 64 of them are kept for the next transfer. Nothing is read before the transport asks. Reads happen in
+/// place where the bytes are in memory (`RWF_NOWAIT`) and otherwise on a blocking thread of tokio, at most one per body and
+/// 32 in the process. Outside a tokio runtime they happen in place.
+#[derive(Default)]
+pub struct FileBody(Inner);
+
+#[derive(Default)]
+enum Inner {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Transfer(Box<Transfer>),
+}
+
+/// Why a body ended before its end. The client must not be told more than that it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyError(BodyErrorKind);
+
+/// What a [`BodyError`] means: for the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyErrorKind {
+    /// The file changed while it was sent: what follows does not belong to what was sent.
+    Changed,
+    /// The blocking thread went away: the runtime is shutting down.
+    Interrupted,
+    /// The file system failed.
+    Io(beneath::Error),
+    /// The right to read fell: [`beneath::Stopped`].
+    Stopped,
+    /// The file is shorter than it was.
+    Truncated,
+}
+
+impl FileBody {
+    /// Nothing.
+    pub const fn empty() -> Self {
+        Self(Inner::Empty)
+    }
+
+    pub(crate) fn transfer(transfer: Transfer) -> Self {
+        Self(Inner::Transfer(Box::new(transfer)))
+    }
+}
+
+impl From<Bytes> for FileBody {
+    /// For answers that are not files, with the same type of body.
+    fn from(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() {
+            Inner::Empty
+        } else {
+            Inner::Bytes(bytes)
+        })
+    }
+}
+
+impl From<Vec<u8>> for FileBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(Bytes::from(bytes))
+    }
+}
+
+impl From<String> for FileBody {
+    fn from(text: String) -> Self {
+        Self::from(Bytes::from(text))
+    }
+}
+
+impl From<&'static str> for FileBody {
+    fn from(text: &'static str) -> Self {
+        Self::from(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Inner::Transfer(transfer) = &mut self.0 {
+            return transfer.poll(cx).map_err(BodyError);
+        }
+        Poll::Ready(match std::mem::take(&mut self.0) {
+            Inner::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
+            _ => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Bytes(_) => false,
+            Inner::Transfer(transfer) => transfer.is_done(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Transfer(transfer) => transfer.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for FileBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileBody")
+            .field("remaining", &self.size_hint().exact())
+            .finish_non_exhaustive()
+    }
+}
+
+impl BodyError {
+    /// What this means.
+    pub const fn kind(&self) -> BodyErrorKind {
+        self.0
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            BodyErrorKind::Changed => "the file changed while it was sent",
+            BodyErrorKind::Interrupted => "the reading thread was stopped",
+            BodyErrorKind::Io(_) => "the file could not be read",
+            BodyErrorKind::Stopped => "the right to read the file ended while it was sent",
+            BodyErrorKind::Truncated => "the file was cut while it was sent",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            BodyErrorKind::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Infallible> for BodyError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<beneath::Error> for BodyErrorKind {
+    fn from(error: beneath::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<beneath::Stopped> for BodyErrorKind {
+    fn from(_: beneath::Stopped) -> Self {
+        Self::Stopped
+    }
+}

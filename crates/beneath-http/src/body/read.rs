@@ -1,0 +1,153 @@
+//! Reading a piece of a file: in place if it is in memory, otherwise where waiting harms nobody.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beneath::{ErrorKind, Metadata, Source};
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::BodyErrorKind;
+use super::buffer::Buffer;
+
+/// How many reads of this process may wait for the disk at once, so that a slow disk does not take all blocking threads of
+/// the runtime. More wait their turn.
+const BLOCKING_READS: usize = 32;
+
+static PERMITS: Semaphore = Semaphore::const_new(BLOCKING_READS);
+
+/// A read under way on another thread, or waiting for its turn. Dropped with its body, it ends unseen.
+pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Chunk, BodyErrorKind>> + Send>>;
+
+/// Bytes that were read but may not leave yet.
+pub(super) struct Chunk {
+    pub(super) buffer: Buffer,
+    pub(super) filled: usize,
+    /// What the file was after these were read, if that was to be asked.
+    pub(super) metadata: Option<Metadata>,
+    /// The bytes so far were read a second time and are the same.
+    pub(super) confirmed: bool,
+}
+
+/// What to read, and what to ask afterwards.
+#[derive(Clone, Copy)]
+pub(super) struct Request {
+    /// Offset in the file.
+    pub(super) offset: u64,
+    /// How much is left of the range, at least 1.
+    pub(super) left: u64,
+    /// Ask the descriptor again if at least this many bytes come.
+    pub(super) ask_from: u64,
+    /// How long to wait first, for the clock of the file system.
+    pub(super) settle: Duration,
+}
+
+/// A read that was begun.
+pub(super) enum Reading {
+    Done(Chunk),
+    Pending(Pending),
+}
+
+/// Reads if that needs no waiting; otherwise says how to go on.
+pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Reading, BodyErrorKind> {
+    let mut buffer = Buffer::for_remaining(request.left);
+    if request.settle.is_zero() {
+        match source.file().try_read_at(buffer.as_mut(), request.offset) {
+            // No bytes is what the end of the file looks like; whether it is that, a plain read can say.
+            Ok(0) => {}
+            Ok(filled) => return finish(source, request, buffer, filled).map(Reading::Done),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let source = Arc::clone(source);
+    Ok(Reading::Pending(wait(move || {
+        std::thread::sleep(request.settle);
+        let filled = source.file().read_at(buffer.as_mut(), request.offset)?;
+        finish(&source, request, buffer, filled)
+    })))
+}
+
+/// Reads everything from `first` up to and with the chunk again, and compares: two readings, the second begun when the first was
+/// done, that show the same bytes show a state that the file had between them.
+pub(super) fn confirm(
+    source: &Arc<dyn Source>,
+    first: u64,
+    total: u64,
+    expected: Sha256,
+    chunk: Chunk,
+) -> Pending {
+    let source = Arc::clone(source);
+    wait(move || {
+        let again = hash(&source, first, total)?;
+        if again.finalize() != expected.finalize() {
+            return Err(BodyErrorKind::Changed);
+        }
+        Ok(Chunk {
+            confirmed: true,
+            ..chunk
+        })
+    })
+}
+
+fn finish(
+    source: &Arc<dyn Source>,
+    request: Request,
+    buffer: Buffer,
+    filled: usize,
+) -> Result<Chunk, BodyErrorKind> {
+    if filled == 0 {
+        return Err(BodyErrorKind::Truncated);
+    }
+    let metadata = if filled as u64 >= request.ask_from {
+        Some(source.file().metadata_now()?)
+    } else {
+        None
+    };
+    Ok(Chunk {
+        buffer,
+        filled,
+        metadata,
+        confirmed: false,
+    })
+}
+
+fn hash(source: &Arc<dyn Source>, first: u64, total: u64) -> Result<Sha256, BodyErrorKind> {
+    let mut hash = Sha256::new();
+    let mut buffer = Buffer::for_remaining(total);
+    let mut done = 0;
+    while done < total {
+        source.still_held()?;
+        let want = usize::try_from(total - done)
+            .unwrap_or(usize::MAX)
+            .min(buffer.as_mut().len());
+        let memory = &mut buffer.as_mut()[..want];
+        match source.file().read_at(memory, first + done)? {
+            0 => return Err(BodyErrorKind::Truncated),
+            filled => {
+                hash.update(&memory[..filled]);
+                done += filled as u64;
+            }
+        }
+    }
+    Ok(hash)
+}
+
+/// Runs `work` on a blocking thread when one of [`BLOCKING_READS`] turns is free; the turn ends with the work, also if
+/// nobody waits for it any more. Without a runtime there is only this thread.
+fn wait(work: impl FnOnce() -> Result<Chunk, BodyErrorKind> + Send + 'static) -> Pending {
+    let Ok(runtime) = Handle::try_current() else {
+        return Box::pin(std::future::ready(work()));
+    };
+    Box::pin(async move {
+        // Never closed, so this cannot fail.
+        let turn = PERMITS.acquire().await.map_err(|_| BodyErrorKind::Interrupted)?;
+        let reading = runtime.spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        reading.await.map_err(|_| BodyErrorKind::Interrupted)?
+    })
+}

@@ -1,0 +1,303 @@
+//! [`Transfer`]: the pieces of one body, in order.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use beneath::Source;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use sha2::{Digest as _, Sha256};
+
+use super::BodyErrorKind;
+use super::read::{self, Chunk, Pending, Reading, Request};
+use super::witness::{Judgement, Witness};
+use crate::digest;
+use crate::range::ByteRange;
+
+/// How often the descriptor is asked on the way, in bytes: a change is noticed long before the end of a large file, for
+/// half a microsecond each time.
+const ASK_EVERY: u64 = 1024 * 1024;
+
+/// Bytes of a file on their way, with what stands between them.
+pub(crate) struct Transfer {
+    source: Arc<dyn Source>,
+    witness: Witness,
+    span: Span,
+    rest: std::vec::IntoIter<Piece>,
+    /// Of the whole body, framing included.
+    remaining: u64,
+    /// Of the file, that have left.
+    sent: u64,
+    /// Of these, since the descriptor was last asked.
+    unasked: u64,
+    pending: Option<Pending>,
+    settle: Duration,
+    collected: Option<Sha256>,
+    expected: Option<[u8; 32]>,
+    trailers: Option<(Trailers, Sha256)>,
+}
+
+/// What a body consists of.
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    Range(ByteRange),
+}
+
+/// How a trailer section is to be announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    /// Beside a known length: HTTP/2 and later.
+    Beside,
+    /// Instead of a known length: HTTP/1.1 has trailers only with chunked coding.
+    Instead,
+}
+
+/// What is to be watched while the bytes leave.
+#[derive(Default)]
+pub(crate) struct Checks {
+    /// How long to wait before the first read.
+    pub(crate) settle: Duration,
+    /// Hash what leaves, so that doubt can be settled by a second reading.
+    pub(crate) collect: bool,
+    /// The last bytes stay until what was sent has this SHA-256.
+    pub(crate) expected: Option<[u8; 32]>,
+    /// Send the digest of the content after it.
+    pub(crate) trailers: Option<Trailers>,
+}
+
+/// Where in the file the current range is.
+struct Span {
+    first: u64,
+    next: u64,
+    left: u64,
+}
+
+impl Transfer {
+    /// Several pieces; `remaining` is the sum of their lengths. What leaves is not hashed for a second reading, which would have to
+    /// know the pieces.
+    pub(crate) fn of_pieces(
+        source: Arc<dyn Source>,
+        pieces: Vec<Piece>,
+        remaining: u64,
+        checks: &Checks,
+    ) -> Self {
+        Self {
+            rest: pieces.into_iter(),
+            collected: None,
+            ..Self::bare(source, Span::EMPTY, remaining, checks)
+        }
+    }
+
+    /// A body of one range: needs no list.
+    pub(crate) fn of_range(source: Arc<dyn Source>, range: ByteRange, checks: &Checks) -> Self {
+        Self::bare(source, Span::new(range), range.len(), checks)
+    }
+
+    fn bare(source: Arc<dyn Source>, span: Span, remaining: u64, checks: &Checks) -> Self {
+        let witness = Witness::new(*source.file().metadata());
+        let collect = checks.collect || checks.expected.is_some();
+        Self {
+            source,
+            witness,
+            span,
+            rest: Vec::new().into_iter(),
+            remaining,
+            sent: 0,
+            unasked: 0,
+            pending: None,
+            settle: checks.settle,
+            collected: collect.then(Sha256::new),
+            expected: checks.expected,
+            trailers: checks.trailers.map(|trailers| (trailers, Sha256::new())),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.remaining == 0 && self.trailers.is_none()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.trailers {
+            Some((Trailers::Instead, _)) => SizeHint::new(),
+            _ => SizeHint::with_exact(self.remaining),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyErrorKind>>> {
+        // Lets other tasks run when a fast client reads from memory and nothing would ever wait.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let result = ready!(self.poll_data(cx));
+        coop.made_progress();
+        match result {
+            Ok(Some(bytes)) => {
+                self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+                if let Some((_, hash)) = &mut self.trailers {
+                    hash.update(&bytes);
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Ok(None) => Poll::Ready(self.take_trailers().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Err(error) => {
+                self.give_up();
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    /// The next bytes that may leave, or `None` after the last.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyErrorKind>> {
+        while self.span.left == 0 {
+            match self.rest.next() {
+                None => return Poll::Ready(Ok(None)),
+                Some(Piece::Range(range)) => self.span = Span::new(range),
+                Some(Piece::Bytes(bytes)) => {
+                    self.source.still_held()?;
+                    return Poll::Ready(Ok(Some(bytes)));
+                }
+            }
+        }
+        let mut chunk = ready!(self.poll_read(cx))?;
+        while let Some(doubt) = self.judge(&chunk)? {
+            let again = read::confirm(&self.source, self.span.first, doubt.total, doubt.hash, chunk);
+            self.pending = Some(again);
+            chunk = ready!(self.poll_read(cx))?;
+        }
+        self.release(chunk).map(Some).into()
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyErrorKind>> {
+        loop {
+            if let Some(pending) = &mut self.pending {
+                let read = ready!(pending.as_mut().poll(cx));
+                self.pending = None;
+                return Poll::Ready(read);
+            }
+            let request = self.request();
+            match read::start(&self.source, request)? {
+                Reading::Done(chunk) => return Poll::Ready(Ok(chunk)),
+                Reading::Pending(pending) => self.pending = Some(pending),
+            }
+        }
+    }
+
+    fn request(&mut self) -> Request {
+        let until_asked = ASK_EVERY.saturating_sub(self.unasked);
+        Request {
+            offset: self.span.next,
+            left: self.span.left,
+            ask_from: self.span.left.min(until_asked),
+            settle: std::mem::take(&mut self.settle),
+        }
+    }
+
+    /// Whether the chunk may leave: `None` if so, or what a second reading must show first.
+    fn judge(&mut self, chunk: &Chunk) -> Result<Option<Doubt>, BodyErrorKind> {
+        let Some(now) = chunk.metadata else {
+            return Ok(None);
+        };
+        let judgement = self.witness.judge(&now);
+        if judgement == Judgement::Same {
+            return Ok(None);
+        }
+        if judgement == Judgement::Changed {
+            return Err(if now.len() < self.source.file().metadata().len() {
+                BodyErrorKind::Truncated
+            } else {
+                BodyErrorKind::Changed
+            });
+        }
+        if chunk.confirmed {
+            self.witness.accept(now);
+            return Ok(None);
+        }
+        match self.evidence(chunk) {
+            // Settled once, at the end, or reading again would take quadratic time.
+            Some(_) if self.collected.is_some() && (chunk.filled as u64) < self.span.left => Ok(None),
+            Some(doubt) => Ok(Some(doubt)),
+            None if judgement == Judgement::Attributes => {
+                self.witness.accept(now);
+                Ok(None)
+            }
+            None => Err(BodyErrorKind::Changed),
+        }
+    }
+
+    /// What was read so far, if that is known: the chunk alone if nothing left before it, or what was hashed on the way.
+    fn evidence(&self, chunk: &Chunk) -> Option<Doubt> {
+        let before = match &self.collected {
+            Some(hash) => hash.clone(),
+            None if self.sent == 0 => Sha256::new(),
+            None => return None,
+        };
+        Some(Doubt {
+            total: self.sent + chunk.filled as u64,
+            hash: before.chain_update(chunk.buffer.filled(chunk.filled)),
+        })
+    }
+
+    /// The last question before bytes leave: may they still.
+    fn release(&mut self, chunk: Chunk) -> Result<Bytes, BodyErrorKind> {
+        let filled = chunk.filled as u64;
+        self.unasked = if chunk.metadata.is_some() {
+            0
+        } else {
+            self.unasked + filled
+        };
+        self.sent += filled;
+        self.span.next += filled;
+        self.span.left = self.span.left.saturating_sub(filled);
+        if let Some(hash) = &mut self.collected {
+            hash.update(chunk.buffer.filled(chunk.filled));
+            if self.span.left == 0
+                && let Some(expected) = self.expected
+                && hash.clone().finalize()[..] != expected
+            {
+                return Err(BodyErrorKind::Changed);
+            }
+        }
+        self.source.still_held()?;
+        Ok(chunk.buffer.freeze(chunk.filled))
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        let (_, hash) = self.trailers.take()?;
+        let mut trailers = HeaderMap::with_capacity(1);
+        trailers.insert(
+            digest::CONTENT_DIGEST,
+            digest::header_value(&hash.finalize().into())?,
+        );
+        Some(trailers)
+    }
+
+    /// After an error there is nothing more to send.
+    fn give_up(&mut self) {
+        self.span = Span::EMPTY;
+        self.rest = Vec::new().into_iter();
+        self.pending = None;
+        self.trailers = None;
+    }
+}
+
+/// What a second reading must show.
+struct Doubt {
+    total: u64,
+    hash: Sha256,
+}
+
+impl Span {
+    const EMPTY: Self = Self {
+        first: 0,
+        next: 0,
+        left: 0,
+    };
+
+    const fn new(range: ByteRange) -> Self {
+        Self {
+            first: range.first(),
+            next: range.first(),
+            left: range.len(),
+        }
+    }
+}

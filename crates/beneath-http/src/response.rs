@@ -1,0 +1,485 @@
+//! [`FileResponse`]: the only writer of header fields.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use beneath::{Metadata, Source};
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, TRAILER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use crate::body::{Checks, FileBody, Trailers, Transfer};
+use crate::conditional::LastModified;
+use crate::digest::{self, REPR_DIGEST};
+use crate::disposition::{self, Disposition};
+use crate::etag::EntityTag;
+use crate::media_type::MediaType;
+use crate::multipart;
+use crate::plan::{Plan, Representation, plan};
+use crate::range::ByteRange;
+use crate::request::RequestHead;
+
+/// How many ranges of one request are served unless [`FileResponse::max_ranges`] says otherwise.
+const MAX_RANGES: usize = 16;
+
+/// The coarsest tick of a clock that dates writes as they happen (Linux, `HZ=100`: 10 ms), doubled. A file that was modified
+/// less than this ago could be modified again without a new time.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A file modified within this time may well be one that is being appended to. What leaves of it is hashed, so that growth need
+/// not be failure.
+const BEING_WRITTEN: Duration = Duration::from_secs(10);
+
+/// The longest body that is hashed for a second reading, in bytes: reading it again must not hold a thread for minutes.
+const MAX_READ_AGAIN: u64 = 1024 * 1024 * 1024;
+
+/// Nothing that is shown may run, load or post anything. The media and style sources are for what browsers wrap around a bare
+/// picture, film or text.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+);
+
+/// The answer to a request for an open file.
+///
+/// Built by adding what is known of the file, finished by [`respond`](Self::respond). A file sent without any of it is an
+/// attachment of unknown type, which harms nobody.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::write(dir.path().join("q3.pdf"), "%PDF")?;
+/// use beneath::{RelPath, Root, ambient_authority};
+/// use beneath_http::FileResponse;
+/// use http::{Request, header};
+///
+/// let root = Root::open_ambient(dir.path(), ambient_authority())?;
+/// let file = root.open(&RelPath::parse("q3.pdf")?)?;
+///
+/// let request = Request::get("/f/1").header(header::RANGE, "bytes=1-").body(())?;
+/// let response = FileResponse::new(file).named("q3.pdf").respond(&request);
+///
+/// assert_eq!(response.status(), 206);
+/// assert_eq!(response.headers()[header::CONTENT_RANGE], "bytes 1-3/4");
+/// assert_eq!(response.headers()[header::CONTENT_TYPE], "application/pdf");
+/// assert_eq!(response.headers()[header::CONTENT_DISPOSITION], "attachment; filename=\"q3.pdf\"");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is sent until `respond`"]
+pub struct FileResponse {
+    source: Arc<dyn Source>,
+    name: Option<Box<[u8]>>,
+    disposition: Disposition,
+    media_type: Option<MediaType>,
+    text_is_utf8: bool,
+    sha256: Option<[u8; 32]>,
+    verified: bool,
+    cache_control: Option<HeaderValue>,
+    content_encoding: Option<HeaderValue>,
+    vary: Option<HeaderValue>,
+    bare_ranges: BareRanges,
+    max_ranges: usize,
+}
+
+/// What to do with a Range that comes without If-Range, so that nobody can tell whether the client holds
+/// the beginning of this version or of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+pub enum BareRanges {
+    /// Serve it, as RFC 9110 has it.
+    Serve,
+    /// Ignore it unless it begins at the first byte, and send the whole. For a server that knows that this client was given an
+    /// earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would splice the two.
+    FromTheStart,
+}
+
+impl FileResponse {
+    /// Answers with the bytes of this file, while the source holds.
+    pub fn new(source: impl Source) -> Self {
+        Self {
+            source: Arc::new(source),
+            name: None,
+            disposition: Disposition::Attachment,
+            media_type: None,
+            text_is_utf8: false,
+            sha256: None,
+            verified: false,
+            cache_control: None,
+            content_encoding: None,
+            vary: None,
+            bare_ranges: BareRanges::Serve,
+            max_ranges: MAX_RANGES,
+        }
+    }
+
+    /// The published name: what the client saves under, and what tells the media type. Any bytes; what a client could be
+    /// hurt by is replaced.
+    pub fn named(mut self, name: impl AsRef<[u8]>) -> Self {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// [`disposition`](Self::disposition) of [`Disposition::Inline`].
+    pub fn inline(self) -> Self {
+        self.disposition(Disposition::Inline)
+    }
+
+    /// Whether a browser shows the file or saves it; [`Disposition::Attachment`] unless said otherwise.
+    ///
+    /// # Security
+    ///
+    /// [`Disposition::None`] lets a browser run HTML and SVG as your site: only for files that are your site.
+    pub const fn disposition(mut self, disposition: Disposition) -> Self {
+        self.disposition = disposition;
+        self
+    }
+
+    /// The media type, where it is known better than by the name.
+    pub fn media_type(mut self, media_type: MediaType) -> Self {
+        self.media_type = Some(media_type);
+        self
+    }
+
+    /// Says that text is UTF-8: a text type without a charset gets `charset=utf-8`.
+    pub const fn text_is_utf8(mut self) -> Self {
+        self.text_is_utf8 = true;
+        self
+    }
+
+    /// The SHA-256 of the content *as it was opened*, where it is known: sent as Repr-Digest, and it makes the entity tag, which is
+    /// strong then however young the file is.
+    ///
+    /// # Security
+    ///
+    /// Whoever says this must know that it belongs to this version: remember it together with
+    /// [`Metadata::identity`] and [`Metadata::version`], and compare.
+    pub const fn sha256(mut self, digest: [u8; 32]) -> Self {
+        self.sha256 = Some(digest);
+        self
+    }
+
+    /// As [`sha256`](Self::sha256), and the last bytes of the whole file are withheld until what was sent has this digest: a file
+    /// that was tampered with never completes. A range cannot be verified and is not.
+    pub const fn verified_sha256(mut self, digest: [u8; 32]) -> Self {
+        self.sha256 = Some(digest);
+        self.verified = true;
+        self
+    }
+
+    /// Cache-Control, on every answer that tells something of the file.
+    pub fn cache_control(mut self, value: HeaderValue) -> Self {
+        self.cache_control = Some(value);
+        self
+    }
+
+    /// Content-Encoding: the file *is* the encoded form (`report.txt.gz` for `report.txt`), with its own entity tag.
+    pub fn content_encoding(mut self, coding: HeaderValue) -> Self {
+        self.content_encoding = Some(coding);
+        self
+    }
+
+    /// Vary, on every answer that tells something of the file: which request fields chose it.
+    pub fn vary(mut self, fields: HeaderValue) -> Self {
+        self.vary = Some(fields);
+        self
+    }
+
+    /// How many ranges of one request are served at most, 16 unless said otherwise. More are ignored, and the whole is sent.
+    pub const fn max_ranges(mut self, max: usize) -> Self {
+        self.max_ranges = max;
+        self
+    }
+
+    /// What to do with ranges that come without If-Range; served unless said otherwise.
+    pub const fn bare_ranges(mut self, bare_ranges: BareRanges) -> Self {
+        self.bare_ranges = bare_ranges;
+        self
+    }
+
+    /// The answer: 200, 206, 304, 405, 412 or 416, complete but for Date and what frames the message, which are the server's.
+    ///
+    /// Does no I/O: everything was asked when the file was opened, and reading begins when the body is polled.
+    pub fn respond(self, request: &impl RequestHead) -> Response<FileBody> {
+        self.respond_at(request, SystemTime::now())
+    }
+
+    fn respond_at(self, request: &impl RequestHead, now: SystemTime) -> Response<FileBody> {
+        let metadata = *self.source.file().metadata();
+        let current = Representation {
+            len: metadata.len(),
+            etag: match &self.sha256 {
+                Some(digest) => EntityTag::of_sha256(digest),
+                None => EntityTag::of_file(&metadata, now),
+            },
+            modified: LastModified::of_timestamp(metadata.modified(), now),
+        };
+        let mut answer = Answer {
+            current: &current,
+            metadata: &metadata,
+            request,
+            now,
+            response: Response::new(FileBody::empty()),
+        };
+        *answer.headers() = HeaderMap::with_capacity(16);
+        answer.set(
+            X_CONTENT_TYPE_OPTIONS,
+            const { HeaderValue::from_static("nosniff") },
+        );
+        match plan(request.method(), request.headers(), &current, self.max_ranges) {
+            Plan::Whole => self.send_whole(&mut answer),
+            Plan::Part(range) if self.serves(request, range) => self.send_part(&mut answer, range),
+            Plan::Parts(ranges) if self.bare_ranges == BareRanges::Serve => {
+                self.send_parts(&mut answer, &ranges);
+            }
+            Plan::Part(_) | Plan::Parts(_) => self.send_whole(&mut answer),
+            Plan::NotModified => self.not_modified(&mut answer),
+            Plan::MethodNotAllowed => answer.method_not_allowed(),
+            Plan::PreconditionFailed => self.precondition_failed(&mut answer),
+            Plan::RangeNotSatisfiable => self.range_not_satisfiable(&mut answer),
+        }
+        answer.response
+    }
+
+    fn serves(&self, request: &impl RequestHead, range: ByteRange) -> bool {
+        match self.bare_ranges {
+            BareRanges::Serve => true,
+            BareRanges::FromTheStart => {
+                range.first() == 0 || request.headers().contains_key(http::header::IF_RANGE)
+            }
+        }
+    }
+
+    /// 200 (RFC 9110 §15.3.1).
+    fn send_whole(self, answer: &mut Answer<'_, impl RequestHead>) {
+        let media_type = self.describe(answer);
+        answer.set(CONTENT_TYPE, media_type.as_header_value().clone());
+        let range = ByteRange::whole(answer.current.len);
+        let mut checks = answer.checks(range);
+        checks.expected = self.sha256.filter(|_| self.verified);
+        // The content is the representation, so its digest may be known without reading.
+        if checks.trailers.is_some()
+            && let Some(value) = self.sha256.as_ref().and_then(digest::header_value)
+        {
+            answer.set(digest::CONTENT_DIGEST, value);
+            checks.trailers = None;
+        }
+        match range {
+            Some(range) => answer.send(range.len(), &checks, |checks| {
+                Transfer::of_range(self.source, range, checks)
+            }),
+            None => answer.set(CONTENT_LENGTH, HeaderValue::from(0)),
+        }
+    }
+
+    /// 206 with one part (§15.3.7.1).
+    fn send_part(self, answer: &mut Answer<'_, impl RequestHead>, range: ByteRange) {
+        answer.status(StatusCode::PARTIAL_CONTENT);
+        let media_type = self.describe(answer);
+        answer.set(CONTENT_TYPE, media_type.as_header_value().clone());
+        let (first, last, len) = (range.first(), range.last(), answer.current.len);
+        answer.set_text(CONTENT_RANGE, format_args!("bytes {first}-{last}/{len}"));
+        let checks = answer.checks(Some(range));
+        answer.send(range.len(), &checks, |checks| {
+            Transfer::of_range(self.source, range, checks)
+        });
+    }
+
+    /// 206 with several parts (§15.3.7.2).
+    fn send_parts(self, answer: &mut Answer<'_, impl RequestHead>, ranges: &[ByteRange]) {
+        let media_type = self.type_to_send();
+        let Some(layout) = multipart::lay_out(ranges, answer.current.len, media_type.as_header_value())
+        else {
+            return self.send_whole(answer);
+        };
+        answer.status(StatusCode::PARTIAL_CONTENT);
+        self.describe(answer);
+        answer.set(CONTENT_TYPE, layout.content_type);
+        let checks = answer.checks(None);
+        answer.send(layout.len, &checks, |checks| {
+            Transfer::of_pieces(self.source, layout.pieces, layout.len, checks)
+        });
+    }
+
+    /// 304 (§15.4.5): what a 200 would have said that a cache goes by.
+    fn not_modified(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        answer.status(StatusCode::NOT_MODIFIED);
+        self.validators(answer);
+    }
+
+    /// 412 (§15.5.13), with what the client needs to see what is there now.
+    fn precondition_failed(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        answer.status(StatusCode::PRECONDITION_FAILED);
+        self.validators(answer);
+        answer.set(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+
+    /// 416 (§15.5.17), with the length that ranges must respect.
+    fn range_not_satisfiable(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        answer.status(StatusCode::RANGE_NOT_SATISFIABLE);
+        self.validators(answer);
+        let len = answer.current.len;
+        answer.set_text(CONTENT_RANGE, format_args!("bytes */{len}"));
+        answer.set(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+
+    /// The fields of every answer with content, HEAD included. Returns the media type, for where it belongs.
+    fn describe(&self, answer: &mut Answer<'_, impl RequestHead>) -> MediaType {
+        self.validators(answer);
+        answer.set(ACCEPT_RANGES, const { HeaderValue::from_static("bytes") });
+        if let Some(coding) = &self.content_encoding {
+            answer.set(CONTENT_ENCODING, coding.clone());
+        }
+        let digest = self
+            .sha256
+            .as_ref()
+            .filter(|_| digest::wants_repr(answer.request.headers()));
+        if let Some(value) = digest.and_then(digest::header_value) {
+            answer.set(REPR_DIGEST, value);
+        }
+        if let Some(value) = self.content_disposition() {
+            answer.set(CONTENT_DISPOSITION, value);
+            answer.set(CONTENT_SECURITY_POLICY, SANDBOX);
+        }
+        self.type_to_send()
+    }
+
+    fn validators(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        if let Some(value) = answer.current.etag.to_header_value() {
+            answer.set(ETAG, value);
+        }
+        if let Some(value) = answer.current.modified.and_then(LastModified::to_header_value) {
+            answer.set(LAST_MODIFIED, value);
+        }
+        for (name, value) in [(CACHE_CONTROL, &self.cache_control), (VARY, &self.vary)] {
+            if let Some(value) = value {
+                answer.set(name, value.clone());
+            }
+        }
+    }
+
+    fn content_disposition(&self) -> Option<HeaderValue> {
+        let kind = match self.disposition {
+            Disposition::None => return None,
+            Disposition::Inline if self.known_type().is_inert() => "inline",
+            Disposition::Inline | Disposition::Attachment => "attachment",
+        };
+        Some(disposition::header_value(kind, self.name.as_deref()))
+    }
+
+    /// The type that is known, as far as it is good to say it: of an attachment that could run script only what the caller
+    /// said, not what an extension says.
+    fn type_to_send(&self) -> MediaType {
+        let media_type = self.known_type();
+        let guessed = self.media_type.is_none();
+        if guessed && self.disposition != Disposition::None && media_type.is_active() {
+            return MediaType::OCTET_STREAM;
+        }
+        if self.text_is_utf8 {
+            media_type.with_utf8()
+        } else {
+            media_type
+        }
+    }
+
+    fn known_type(&self) -> MediaType {
+        match (&self.media_type, &self.name) {
+            (Some(media_type), _) => media_type.clone(),
+            (None, Some(name)) => MediaType::of_name(name),
+            (None, None) => MediaType::OCTET_STREAM,
+        }
+    }
+}
+
+impl fmt::Debug for FileResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileResponse")
+            .field("file", self.source.file())
+            .field("disposition", &self.disposition)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer under construction.
+struct Answer<'a, R> {
+    current: &'a Representation,
+    metadata: &'a Metadata,
+    request: &'a R,
+    now: SystemTime,
+    response: Response<FileBody>,
+}
+
+impl<R: RequestHead> Answer<'_, R> {
+    fn headers(&mut self) -> &mut HeaderMap {
+        self.response.headers_mut()
+    }
+
+    fn set(&mut self, name: http::HeaderName, value: HeaderValue) {
+        self.headers().insert(name, value);
+    }
+
+    fn set_text(&mut self, name: http::HeaderName, text: fmt::Arguments<'_>) {
+        let mut value = String::with_capacity(48);
+        if value.write_fmt(text).is_ok()
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            self.set(name, value);
+        }
+    }
+
+    fn status(&mut self, status: StatusCode) {
+        *self.response.status_mut() = status;
+    }
+
+    /// 405 (§15.5.6).
+    fn method_not_allowed(&mut self) {
+        self.status(StatusCode::METHOD_NOT_ALLOWED);
+        self.set(ALLOW, const { HeaderValue::from_static("GET, HEAD") });
+        self.set(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+
+    /// Announces `len` bytes and, unless it is for HEAD, sends them.
+    fn send(&mut self, len: u64, checks: &Checks, transfer: impl FnOnce(&Checks) -> Transfer) {
+        if checks.trailers.is_some() {
+            self.set(TRAILER, const { HeaderValue::from_static("content-digest") });
+        }
+        if checks.trailers != Some(Trailers::Instead) {
+            self.set(CONTENT_LENGTH, HeaderValue::from(len));
+        }
+        if self.request.method() != Method::HEAD {
+            *self.response.body_mut() = FileBody::transfer(transfer(checks));
+        }
+    }
+
+    fn checks(&self, range: Option<ByteRange>) -> Checks {
+        let age = self
+            .metadata
+            .modified()
+            .to_system_time()
+            .and_then(|modified| self.now.duration_since(modified).ok());
+        let within = |limit: Duration| age.filter(|age| *age < limit);
+        Checks {
+            settle: within(TICK).map_or(Duration::ZERO, |age| TICK - age),
+            collect: within(BEING_WRITTEN).is_some()
+                && range.is_some_and(|range| range.len() <= MAX_READ_AGAIN),
+            expected: None,
+            trailers: self.trailers(),
+        }
+    }
+
+    /// Whether and how a digest of the content is to follow it (RFC 9530 §4). HEAD has no content.
+    fn trailers(&self) -> Option<Trailers> {
+        let (headers, version) = (self.request.headers(), self.request.version());
+        if self.request.method() == Method::HEAD
+            || !digest::wants_content(headers)
+            || !digest::accepts_trailers(version, headers)
+        {
+            return None;
+        }
+        Some(match version {
+            http::Version::HTTP_11 => Trailers::Instead,
+            _ => Trailers::Beside,
+        })
+    }
+}
