@@ -1,0 +1,321 @@
+//! Published files and the grants to them.
+
+use std::time::SystemTime;
+
+use beneath::{File, RelPath};
+
+use super::{Acting, Administration, Change, Listing, Page, Takes};
+use crate::entry::{Entry, Pin};
+use crate::error::{AdminError, AdminErrorKind};
+use crate::file_id::FileId;
+use crate::store::{Millis, files, users};
+use crate::subject::{Role, RootName, Subject, UserName};
+
+/// What is to be published, and how.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub(crate) root: RootName,
+    pub(crate) path: RelPath,
+    pub(crate) name: Option<Vec<u8>>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) pin: Pin,
+    pub(crate) owner: Option<UserName>,
+    pub(crate) grants: Vec<(Subject, Option<SystemTime>)>,
+}
+
+/// A published file with its grants, for whoever manages it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// What was published.
+    pub entry: Entry,
+    /// To whom it was granted.
+    pub grants: Vec<Grant>,
+}
+
+/// That a subject may read a file, until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// Who.
+    pub subject: Subject,
+    /// Until when; `None` is until revoked.
+    pub expires: Option<SystemTime>,
+    /// Since when.
+    pub created: SystemTime,
+}
+
+impl Publication {
+    /// Publishes the file at `path` beneath the root called `root`, to nobody yet, under its own name, bound to its
+    /// path.
+    pub const fn new(root: RootName, path: RelPath) -> Self {
+        Self {
+            root,
+            path,
+            name: None,
+            media_type: None,
+            pin: Pin::Path,
+            owner: None,
+            grants: Vec::new(),
+        }
+    }
+
+    /// What a person should save it as: 1 to 255 bytes without `/` and NUL. By default the last component of the path.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Its media type (RFC 9110 §8.3.1), such as `application/pdf`.
+    #[must_use]
+    pub fn media_type(mut self, media_type: impl Into<String>) -> Self {
+        self.media_type = Some(media_type.into());
+        self
+    }
+
+    /// What it is bound to; by default its path.
+    #[must_use]
+    pub const fn pinned(mut self, pin: Pin) -> Self {
+        self.pin = pin;
+        self
+    }
+
+    /// Grants it to a subject, until then if given. May be called more than once.
+    #[must_use]
+    pub fn to(mut self, subject: Subject, expires: Option<SystemTime>) -> Self {
+        self.grants.push((subject, expires));
+        self
+    }
+
+    /// In whose name the operator publishes. A user always owns what they publish.
+    #[must_use]
+    pub fn owned_by(mut self, owner: UserName) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+}
+
+impl Administration<'_> {
+    /// Publishes a file: opens it beneath its root, so that what is published can be opened, and gives it an ID.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Invalid`] with the field `root` (no such root here), `path` (missing, escaping, a FIFO, …),
+    /// `name`, `media_type`; [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
+    /// [`AdminErrorKind::Refused`] for readers.
+    pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
+        self.publish_with_progress(publication, |_| ())
+    }
+
+    /// As [`publish`](Self::publish); `progress` hears how many bytes have been hashed, for [`Pin::Content`].
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_with_progress(
+        &self,
+        publication: &Publication,
+        progress: impl FnMut(u64),
+    ) -> Result<Change<Entry>, AdminError> {
+        let new = files::New::prepare(publication, &self.open(publication)?, progress)?;
+        let object = format!("{} {}:{:?}", new.id, publication.root, publication.path);
+        self.act(
+            Role::Publisher,
+            "publish",
+            &object,
+            Takes::Nothing,
+            |writing, acting| {
+                let owner = match (&publication.owner, acting.user) {
+                    (None, owner) => owner,
+                    (Some(owner), None) => Some(users::find(writing, owner)?),
+                    (Some(_), Some(_)) => return Err(AdminError::refused("the owner is whoever publishes")),
+                };
+                let entry = files::add(writing, publication, &new, owner)?;
+                for (subject, expires) in &publication.grants {
+                    files::grant(
+                        writing,
+                        entry.seq,
+                        users::find_subject(writing, subject)?,
+                        *expires,
+                    )?;
+                }
+                Ok(entry)
+            },
+        )
+    }
+
+    /// Takes a file out of the catalog, with its grants and links. The file itself stays.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`], also for what the actor does not manage.
+    pub fn unpublish(&self, id: &FileId) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Publisher,
+            "unpublish",
+            id,
+            Takes::Rights,
+            |writing, acting| files::remove(writing, managed(writing, acting, id)?.seq),
+        )
+    }
+
+    /// Grants a file, until then if given. Replaces what the same subject was granted before.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`] for the file, or for the subject.
+    pub fn grant(
+        &self,
+        id: &FileId,
+        subject: &Subject,
+        expires: Option<SystemTime>,
+    ) -> Result<Change<()>, AdminError> {
+        // It may replace a longer grant by a shorter one.
+        self.act(
+            Role::Publisher,
+            "grant",
+            &format!("{id} {subject}"),
+            Takes::Rights,
+            |writing, acting| {
+                let entry = managed(writing, acting, id)?;
+                files::grant(
+                    writing,
+                    entry.seq,
+                    users::find_subject(writing, subject)?,
+                    expires,
+                )?;
+                files::touch(writing, entry.seq)
+            },
+        )
+    }
+
+    /// Takes a grant back.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`] for the file, the subject, or if it was not granted to them.
+    pub fn revoke(&self, id: &FileId, subject: &Subject) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Publisher,
+            "revoke",
+            &format!("{id} {subject}"),
+            Takes::Rights,
+            |writing, acting| {
+                let entry = managed(writing, acting, id)?;
+                match files::revoke(writing, entry.seq, users::find_subject(writing, subject)?)? {
+                    0 => Err(AdminError::not_found(format_args!("grant of {id} to {subject}"))),
+                    _ => files::touch(writing, entry.seq),
+                }
+            },
+        )
+    }
+
+    /// Changes the name or media type of a published file, if it is still at `version` (when given).
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Stale`] if it is not; [`AdminErrorKind::NotFound`]; [`AdminErrorKind::Invalid`].
+    pub fn change(
+        &self,
+        id: &FileId,
+        version: Option<u64>,
+        name: Option<&[u8]>,
+        media_type: Option<&str>,
+    ) -> Result<Change<Entry>, AdminError> {
+        self.act(
+            Role::Publisher,
+            "change",
+            id,
+            Takes::Nothing,
+            |writing, acting| {
+                let entry = managed(writing, acting, id)?;
+                at_version(&entry, version)?;
+                files::change(writing, &entry, name, media_type)?;
+                managed(writing, acting, id)
+            },
+        )
+    }
+
+    /// What the actor may see, newest first: an administrator everything, others what they own or were granted.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Unavailable`].
+    pub fn files(&self, page: Page) -> Result<Listing<Entry>, AdminError> {
+        self.ask(Role::Reader, |snapshot, acting| {
+            let entries = match acting.user {
+                Some(user) if acting.role != Role::Admin => {
+                    files::visible(snapshot, user, acting.role, page)?
+                }
+                _ => files::all(snapshot, page)?,
+            };
+            Ok(Listing::of(entries, page, |entry| entry.seq.0))
+        })
+    }
+
+    /// A published file with its grants, for whoever manages it.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`], also for what the actor does not manage.
+    pub fn file(&self, id: &FileId) -> Result<Published, AdminError> {
+        self.ask(Role::Publisher, |snapshot, acting| {
+            let entry = managed(snapshot, acting, id)?;
+            Ok(Published {
+                grants: files::grants(snapshot, entry.seq)?,
+                entry,
+            })
+        })
+    }
+
+    /// What is published of this path beneath this root, newest first; for whoever may see everything.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Refused`] for anyone but an administrator.
+    pub fn files_at(&self, root: &RootName, path: &RelPath) -> Result<Vec<Entry>, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| Ok(files::at(snapshot, root, path)?))
+    }
+
+    fn open(&self, publication: &Publication) -> Result<File, AdminError> {
+        let Publication { root, path, .. } = publication;
+        let root = self
+            .catalog
+            .root(root)
+            .ok_or_else(|| AdminError::invalid("root", format_args!("there is no root {root}")))?;
+        root.open(path).map_err(|error| {
+            AdminError::invalid("path", format_args!("{}:{path:?}: {error}", publication.root))
+        })
+    }
+}
+
+/// Only whoever owns a file, or administers all, learns here that it exists.
+fn managed(snapshot: &rusqlite::Connection, acting: &Acting, id: &FileId) -> Result<Entry, AdminError> {
+    files::find(snapshot, id)?
+        .filter(|entry| {
+            acting.role == Role::Admin || acting.user == entry.owner.as_ref().map(|(user, _)| *user)
+        })
+        .ok_or_else(|| AdminError::not_found(format_args!("file {id}")))
+}
+
+fn at_version(entry: &Entry, version: Option<u64>) -> Result<(), AdminError> {
+    if version.is_some_and(|version| version != entry.version) {
+        let message = format!(
+            "file {} was changed since: it is at version {}",
+            entry.id, entry.version
+        );
+        return Err(AdminError::new(AdminErrorKind::Stale, message));
+    }
+    Ok(())
+}
+
+impl Grant {
+    pub(crate) fn new(subject: Subject, expires: Option<Millis>, created: Millis) -> Self {
+        Self {
+            subject,
+            expires: expires.map(Millis::to_system_time),
+            created: created.to_system_time(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Groups: added, removed, joined, left, listed.
+
+use super::{Administration, Change, Takes};
+use crate::error::AdminError;
+use crate::store::users;
+use crate::subject::{GroupName, Role, UserName};
+
+impl Administration<'_> {
+    /// Adds an empty group.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](crate::AdminErrorKind::AlreadyExists), also for a name that differs in letter case only.
+    pub fn add_group(&self, name: &GroupName) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "group.add",
+            &format!("group:{name}"),
+            Takes::Nothing,
+            |writing, _| users::add_group(writing, name),
+        )
+    }
+
+    /// Removes a group with all grants to it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::AdminErrorKind::NotFound).
+    pub fn remove_group(&self, name: &GroupName) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "group.remove",
+            &format!("group:{name}"),
+            Takes::Rights,
+            |writing, _| users::remove(writing, users::find_group(writing, name)?),
+        )
+    }
+
+    /// Puts a user into a group; if they are in it, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::AdminErrorKind::NotFound), which names the missing one.
+    pub fn join_group(&self, group: &GroupName, user: &UserName) -> Result<Change<()>, AdminError> {
+        let object = format!("group:{group} user:{user}");
+        self.act(
+            Role::Admin,
+            "group.join",
+            &object,
+            Takes::Nothing,
+            |writing, _| {
+                users::join(
+                    writing,
+                    users::find(writing, user)?,
+                    users::find_group(writing, group)?,
+                )
+            },
+        )
+    }
+
+    /// Takes a user out of a group.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::AdminErrorKind::NotFound), also if they are not in it.
+    pub fn leave_group(&self, group: &GroupName, user: &UserName) -> Result<Change<()>, AdminError> {
+        let object = format!("group:{group} user:{user}");
+        self.act(
+            Role::Admin,
+            "group.leave",
+            &object,
+            Takes::Rights,
+            |writing, _| match users::leave(
+                writing,
+                users::find(writing, user)?,
+                users::find_group(writing, group)?,
+            )? {
+                0 => Err(AdminError::not_found(format_args!(
+                    "user:{user} in group:{group}"
+                ))),
+                _ => Ok(()),
+            },
+        )
+    }
+
+    /// The groups with their members, all by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::AdminErrorKind::Refused) for anyone but an administrator.
+    pub fn groups(&self) -> Result<Vec<(GroupName, Vec<UserName>)>, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| Ok(users::groups(snapshot)?))
+    }
+}

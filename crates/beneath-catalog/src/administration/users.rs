@@ -1,0 +1,215 @@
+//! Users: added, changed, disabled, removed, listed.
+
+use std::time::SystemTime;
+
+use super::{Administration, Change, Listing, Page, Takes};
+use crate::credential::Password;
+use crate::error::{AdminError, AdminErrorKind};
+use crate::store::{Millis, decide, users};
+use crate::subject::{GroupName, Role, UserName};
+
+/// A user, for whoever administers users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    name: UserName,
+    role: Role,
+    enabled: bool,
+    created: Millis,
+    groups: Vec<GroupName>,
+}
+
+impl Administration<'_> {
+    /// Adds a user, who may at once log in.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::AlreadyExists`], also for a name that differs from another one's in letter case only.
+    pub fn add_user(
+        &self,
+        name: &UserName,
+        password: &Password,
+        role: Role,
+    ) -> Result<Change<()>, AdminError> {
+        let record = self.record(password)?;
+        self.act(
+            Role::Admin,
+            "user.add",
+            &format!("user:{name} {role}"),
+            Takes::Nothing,
+            |writing, _| users::add(writing, name, &record, role),
+        )
+    }
+
+    /// Gives a user another password. What rests on the old one falls: leases, tokens.
+    ///
+    /// An administrator may do this for everybody, others for themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`].
+    pub fn set_password(&self, name: &UserName, password: &Password) -> Result<Change<()>, AdminError> {
+        let record = self.record(password)?;
+        self.act(
+            Role::Reader,
+            "user.password",
+            &format!("user:{name}"),
+            Takes::Rights,
+            |writing, acting| {
+                let user = users::find(writing, name)?;
+                if acting.role != Role::Admin && acting.user != Some(user) {
+                    return Err(AdminError::refused(
+                        "only an administrator changes the password of others",
+                    ));
+                }
+                users::set_password(writing, user, &record)
+            },
+        )
+    }
+
+    /// Gives a user another role.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`].
+    pub fn set_role(&self, name: &UserName, role: Role) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "user.role",
+            &format!("user:{name} {role}"),
+            Takes::Rights,
+            |writing, _| users::set_role(writing, users::find(writing, name)?, role),
+        )
+    }
+
+    /// Takes all of a user's rights away, until they are enabled again.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`].
+    pub fn disable_user(&self, name: &UserName) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "user.disable",
+            &format!("user:{name}"),
+            Takes::Rights,
+            |writing, _| users::set_enabled(writing, users::find(writing, name)?, false),
+        )
+    }
+
+    /// Gives a disabled user their rights back.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`].
+    pub fn enable_user(&self, name: &UserName) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "user.enable",
+            &format!("user:{name}"),
+            Takes::Nothing,
+            |writing, _| users::set_enabled(writing, users::find(writing, name)?, true),
+        )
+    }
+
+    /// Removes a user with their grants, memberships, tokens and links.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`]; [`AdminErrorKind::InUse`] while they own published files.
+    pub fn remove_user(&self, name: &UserName) -> Result<Change<()>, AdminError> {
+        self.act(
+            Role::Admin,
+            "user.remove",
+            &format!("user:{name}"),
+            Takes::Rights,
+            |writing, _| {
+                let user = users::find(writing, name)?;
+                match users::owned_files(writing, user)? {
+                    0 => users::remove(writing, user),
+                    owned => Err(AdminError::new(
+                        AdminErrorKind::InUse,
+                        format!(
+                            "user:{name} owns {owned} published files: unpublish them, or disable the user"
+                        ),
+                    )),
+                }
+            },
+        )
+    }
+
+    /// The users, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Refused`] for anyone but an administrator.
+    pub fn users(&self, page: Page) -> Result<Listing<Account>, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| {
+            let listing = Listing::of(users::list(snapshot, page)?, page, |user| user.id.0);
+            let accounts = listing.items.into_iter().map(|user| account(snapshot, user));
+            Ok(Listing {
+                items: accounts.collect::<Result<_, _>>()?,
+                next: listing.next,
+            })
+        })
+    }
+
+    /// One user: anyone for an administrator, otherwise the actor.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`].
+    pub fn user(&self, name: &UserName) -> Result<Account, AdminError> {
+        self.ask(Role::Reader, |snapshot, acting| {
+            let user = decide::user(snapshot, name.as_str())?
+                .filter(|user| acting.role == Role::Admin || acting.user == Some(user.id))
+                .ok_or_else(|| AdminError::not_found(format_args!("user:{name}")))?;
+            account(snapshot, user)
+        })
+    }
+
+    pub(super) fn record(&self, password: &Password) -> Result<String, AdminError> {
+        let busy = |_| AdminError::new(AdminErrorKind::Busy, "too many passwords are being hashed");
+        let failed = |error: crate::credential::record::RecordError| {
+            AdminError::new(AdminErrorKind::Unavailable, error.0)
+        };
+        let record = self.catalog.hashing.record(password).map_err(busy)?;
+        Ok(record.map_err(failed)?.to_string())
+    }
+}
+
+fn account(snapshot: &rusqlite::Connection, user: decide::User) -> Result<Account, AdminError> {
+    Ok(Account {
+        groups: users::groups_of(snapshot, user.id)?,
+        name: user.name,
+        role: user.role,
+        enabled: user.enabled,
+        created: user.created,
+    })
+}
+
+impl Account {
+    /// The name.
+    pub const fn name(&self) -> &UserName {
+        &self.name
+    }
+
+    /// The role.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether they may log in; for display, not for decisions.
+    pub const fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// When they were added.
+    pub fn created(&self) -> SystemTime {
+        self.created.to_system_time()
+    }
+
+    /// The groups they are in, by name.
+    pub fn groups(&self) -> &[GroupName] {
+        &self.groups
+    }
+}

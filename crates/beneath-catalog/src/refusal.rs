@@ -1,0 +1,144 @@
+//! [`Refusal`]: why there is no lease, for the client in one of five words, for the audit trail in full.
+
+use std::fmt;
+use std::time::Duration;
+
+use beneath::ErrorKind;
+
+use crate::store::StoreError;
+
+/// Why there is no [`Lease`](crate::Lease).
+///
+/// [`kind`](Self::kind) is all a client may learn. [`reason`](Self::reason) is the truth, for the audit trail and the
+/// log only; `Display` does not show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    kind: RefusalKind,
+    reason: Reason,
+}
+
+/// What a client may learn of a [`Refusal`], closed on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a service must decide on each kind")]
+pub enum RefusalKind {
+    /// Not shown who they are (401). The same for an unknown user, a wrong password and a disabled user.
+    Unauthenticated,
+    /// Not for them (404): unknown, forbidden, expired, vanished, escaping and swapped files are one and the same.
+    NotFound,
+    /// Too much is going on, or too many failures came from there (503, 429).
+    Busy {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The store or the file system failed (503). Nothing is ever allowed because of it.
+    Unavailable,
+    /// Only from [`Catalog::try_open`](crate::Catalog::try_open): ask [`Catalog::open`](crate::Catalog::open) on a
+    /// thread that may block.
+    WouldBlock,
+}
+
+/// The true reason of a [`Refusal`]. Never for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The credentials are empty, too long, or not text.
+    MalformedCredentials,
+    /// There is no such user.
+    UnknownUser,
+    /// The password is another.
+    WrongPassword,
+    /// The user is disabled.
+    DisabledUser,
+    /// There is no such token, or it expired or was revoked.
+    UnknownToken,
+    /// There is no such link, or it expired, was used up or was revoked.
+    UnknownLink,
+    /// Nothing is published under this ID.
+    UnknownFile,
+    /// It is published, but not for them.
+    Forbidden,
+    /// It was for them, until some time ago.
+    Expired,
+    /// It is published beneath a root that this process does not have.
+    UnknownRoot,
+    /// It could not be opened beneath its root.
+    NotOpened(ErrorKind),
+    /// It is not the file, or not the content, that was published.
+    Replaced,
+    /// The decision changed while the file was being opened, again and again.
+    Overtaken,
+    /// Too many failures from this address or for this user.
+    Throttled,
+    /// Too many passwords are being checked at once.
+    HashingQueueFull,
+    /// The store could not be asked.
+    Store,
+    /// The answer is not in memory.
+    NotInMemory,
+}
+
+impl Refusal {
+    pub(crate) const fn new(kind: RefusalKind, reason: Reason) -> Self {
+        Self { kind, reason }
+    }
+
+    pub(crate) const fn unauthenticated(reason: Reason) -> Self {
+        Self::new(RefusalKind::Unauthenticated, reason)
+    }
+
+    pub(crate) const fn not_found(reason: Reason) -> Self {
+        Self::new(RefusalKind::NotFound, reason)
+    }
+
+    pub(crate) const fn busy(retry_after: Duration, reason: Reason) -> Self {
+        Self::new(RefusalKind::Busy { retry_after }, reason)
+    }
+
+    pub(crate) const WOULD_BLOCK: Self = Self::new(RefusalKind::WouldBlock, Reason::NotInMemory);
+    pub(crate) const UNAVAILABLE: Self = Self::new(RefusalKind::Unavailable, Reason::Store);
+
+    /// What a client may learn.
+    pub const fn kind(&self) -> RefusalKind {
+        self.kind
+    }
+
+    /// The truth, for the audit trail and the log.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            RefusalKind::Unauthenticated => "not authenticated",
+            RefusalKind::NotFound => "not found",
+            RefusalKind::Busy { .. } => "busy",
+            RefusalKind::Unavailable => "unavailable",
+            RefusalKind::WouldBlock => "would block",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<StoreError> for Refusal {
+    fn from(_: StoreError) -> Self {
+        Self::UNAVAILABLE
+    }
+}
+
+impl From<beneath::Error> for Refusal {
+    /// What concerns the file is "not found"; what concerns the machine says nothing about the file.
+    fn from(error: beneath::Error) -> Self {
+        let reason = Reason::NotOpened(error.kind());
+        match error.kind() {
+            ErrorKind::WouldBlock => Self::WOULD_BLOCK,
+            ErrorKind::Busy => Self::busy(Duration::from_secs(1), reason),
+            ErrorKind::Exhausted | ErrorKind::Io | ErrorKind::Unsupported => {
+                Self::new(RefusalKind::Unavailable, reason)
+            }
+            _ => Self::not_found(reason),
+        }
+    }
+}

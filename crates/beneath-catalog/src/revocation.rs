@@ -1,0 +1,325 @@
+//! [`Feed`]: carries revocations to the leases that live, and the right to decide from memory to this process.
+//!
+//! One thread asks the store several times in each `revocation_bound`; whoever changes something in this process
+//! asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
+//! process may decide from memory until the bound after the last question; when it does not answer, that right
+//! lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
+
+pub(crate) mod memory;
+pub(crate) mod registry;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::entry::EntrySeq;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::store::decide::{self, Ground};
+use crate::store::{Millis, Revision, Store, StoreError, lock, servers};
+use memory::Memory;
+use registry::Registry;
+use sync::{Condvar, Mutex, Ordering};
+
+/// What keeps the leases of one process true.
+pub(crate) struct Feed {
+    pub(crate) registry: Registry<Memory, Right>,
+    store: Arc<Store>,
+    server: servers::ServerId,
+    acknowledging: Mutex<Connection>,
+    bound: Duration,
+    started: Instant,
+    /// Nanoseconds after `started` until which this process may rely on what it knows.
+    valid_until: AtomicU64,
+    passed: Mutex<Passed>,
+    stopping: Mutex<bool>,
+    stop: Condvar,
+}
+
+struct Passed {
+    revision: Revision,
+    acknowledged: Revision,
+}
+
+/// The right of one lease to go on: what it rests on, and whether that has fallen.
+pub(crate) struct Right {
+    pub(crate) ground: Ground,
+    pub(crate) entry: EntrySeq,
+    fallen: AtomicBool,
+    until: Mutex<Option<Millis>>,
+    /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
+    deadline: AtomicU64,
+}
+
+/// What a number of changes touched.
+#[derive(Default)]
+pub(crate) struct Touched {
+    everything: bool,
+    users: HashSet<i64>,
+    entries: HashSet<i64>,
+    tokens: HashSet<i64>,
+    links: HashSet<i64>,
+}
+
+impl Feed {
+    /// Registers this process among those that serve, and starts to watch.
+    pub(crate) fn start(
+        store: Arc<Store>,
+        bound: Duration,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
+        let server = servers::ServerId::random()?;
+        let acknowledging = store.connection()?;
+        // An acknowledgement need not survive a power failure, so it does not wait for the disk.
+        acknowledging.pragma_update(None, "synchronous", "NORMAL")?;
+        acknowledging.busy_timeout(bound / 8)?;
+        let revision = servers::register(&acknowledging, &server, bound)?;
+        let feed = Arc::new(Self {
+            registry: Registry::new(revision.as_u64(), Memory::default()),
+            store,
+            server,
+            acknowledging: Mutex::new(acknowledging),
+            bound,
+            started: Instant::now(),
+            valid_until: AtomicU64::new(0),
+            passed: Mutex::new(Passed {
+                revision,
+                acknowledged: revision,
+            }),
+            stopping: Mutex::new(false),
+            stop: Condvar::new(),
+        });
+        feed.poll()?;
+        let watching = Arc::clone(&feed);
+        let thread = std::thread::Builder::new()
+            .name("beneath-feed".to_owned())
+            .spawn(move || watching.watch())
+            .map_err(|_| StoreError::from(rusqlite::Error::InvalidQuery))?;
+        Ok((feed, thread))
+    }
+
+    /// Asks the store what changed, and passes it. When this returns `Ok`, every lease of this process rests on the
+    /// revision returned or a newer one.
+    pub(crate) fn poll(&self) -> Result<Revision, StoreError> {
+        let mut passed = lock(&self.passed);
+        let asked = self.now();
+        let registered = self.store.read(|snapshot| {
+            self.pass(snapshot, &mut passed.revision)?;
+            servers::is_registered(snapshot, &self.server)
+        })?;
+        if registered {
+            // Only as long after the question as nobody who changes something gives up waiting for this process.
+            let until = asked.saturating_add(nanoseconds(self.bound));
+            self.valid_until.fetch_max(until, Ordering::SeqCst);
+        }
+        self.acknowledge(&mut passed, registered);
+        Ok(passed.revision)
+    }
+
+    fn pass(&self, snapshot: &Connection, passed: &mut Revision) -> Result<(), StoreError> {
+        let revision = crate::store::revision(snapshot)?;
+        let now = Millis::now();
+        if revision == *passed {
+            self.registry.live().iter().for_each(|right| right.expire(now));
+            return Ok(());
+        }
+        let touched = Touched::since(snapshot, *passed)?;
+        self.registry.pass(
+            revision.as_u64(),
+            |memory| memory.forget(&touched),
+            |right| self.judge(snapshot, right, &touched, now),
+        )?;
+        *passed = revision;
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        snapshot: &Connection,
+        right: &Right,
+        touched: &Touched,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        right.expire(now);
+        if !touched.ground(&right.ground) && !touched.entry(right.entry) {
+            return Ok(());
+        }
+        match decide::still(snapshot, &right.ground, right.entry, now) {
+            Ok(permit) => right.prolong(permit.until(), self.deadline(permit.until(), now)),
+            Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
+                return Err(StoreError::unreachable());
+            }
+            Err(_) => right.fall(),
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits for it that this process has taken note. If the store is busy, the next time.
+    fn acknowledge(&self, passed: &mut Passed, registered: bool) {
+        if registered && passed.acknowledged == passed.revision {
+            return;
+        }
+        let told = servers::acknowledge(
+            &lock(&self.acknowledging),
+            &self.server,
+            passed.revision,
+            self.bound,
+        );
+        if told.is_ok() {
+            passed.acknowledged = passed.revision;
+        }
+    }
+
+    fn watch(&self) {
+        let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(250));
+        let mut stopping = lock(&self.stopping);
+        while !*stopping {
+            drop(stopping);
+            // A store that cannot be asked needs no remedy here: what is valid lapses by itself.
+            let _ = self.poll();
+            stopping = lock(&self.stopping);
+            if *stopping {
+                return;
+            }
+            stopping = match self.stop.wait_timeout(stopping, pause) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// No more leases, and no change need wait for this process any more.
+    pub(crate) fn stop(&self) {
+        *lock(&self.stopping) = true;
+        self.stop.notify_all();
+        for right in self.registry.live() {
+            right.fall();
+        }
+        self.valid_until.store(0, Ordering::SeqCst);
+        // If this fails, the next change that waits for it in vain removes it.
+        let _ = servers::remove(&lock(&self.acknowledging), &self.server);
+    }
+
+    /// Whether this process may rely on what it knows, or the store was silent for too long.
+    pub(crate) fn is_current(&self) -> bool {
+        self.now() < self.valid_until.load(Ordering::SeqCst)
+    }
+
+    /// Whether `right` still holds, by everything that can be known without asking.
+    pub(crate) fn holds(&self, right: &Right) -> bool {
+        let now = self.now();
+        !right.fallen.load(Ordering::SeqCst)
+            && now < right.deadline.load(Ordering::Relaxed)
+            && now < self.valid_until.load(Ordering::SeqCst)
+    }
+
+    /// When `until` comes by a clock that nobody sets, in nanoseconds after the feed started.
+    pub(crate) fn deadline(&self, until: Option<Millis>, now: Millis) -> u64 {
+        match until {
+            None => u64::MAX,
+            Some(until) => self.now().saturating_add(nanoseconds(until.since(now))),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        nanoseconds(self.started.elapsed())
+    }
+
+    pub(crate) const fn server(&self) -> &servers::ServerId {
+        &self.server
+    }
+}
+
+impl Right {
+    pub(crate) fn new(ground: Ground, entry: EntrySeq, until: Option<Millis>, deadline: u64) -> Self {
+        Self {
+            ground,
+            entry,
+            fallen: AtomicBool::new(false),
+            until: Mutex::new(until),
+            deadline: AtomicU64::new(deadline),
+        }
+    }
+
+    /// For ever: there is no way back.
+    pub(crate) fn fall(&self) {
+        self.fallen.store(true, Ordering::SeqCst);
+    }
+
+    fn expire(&self, now: Millis) {
+        if lock(&self.until).is_some_and(|until| until <= now) {
+            self.fall();
+        }
+    }
+
+    fn prolong(&self, until: Option<Millis>, deadline: u64) {
+        *lock(&self.until) = until;
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+}
+
+impl Touched {
+    fn since(snapshot: &Connection, passed: Revision) -> Result<Self, StoreError> {
+        let mut touched = Self::default();
+        let oldest: i64 = crate::store::statement(snapshot, "SELECT min(revision) FROM changes")?
+            .query_row([], |row| row.get(0))?;
+        let newest = crate::store::revision(snapshot)?;
+        // Some were forgotten already; or the file is another one, restored from an older copy.
+        touched.everything = oldest.unsigned_abs() > passed.as_u64() + 1 || newest < passed;
+        let sql = "SELECT scope, object FROM changes WHERE revision > ?1";
+        let mut changes = crate::store::statement(snapshot, sql)?;
+        let mut changes = changes.query([passed.as_u64()])?;
+        while let Some(change) = changes.next()? {
+            let object: Option<i64> = change.get(1)?;
+            match (change.get_ref(0)?.as_str().unwrap_or_default(), object) {
+                ("user", Some(user)) => touched.users.insert(user),
+                ("entry", Some(entry)) => touched.entries.insert(entry),
+                ("token", Some(token)) => touched.tokens.insert(token),
+                ("link", Some(link)) => touched.links.insert(link),
+                _ => {
+                    touched.everything = true;
+                    continue;
+                }
+            };
+        }
+        Ok(touched)
+    }
+
+    fn ground(&self, ground: &Ground) -> bool {
+        self.everything
+            || self.users.contains(&ground.user.0)
+            || ground.token.is_some_and(|token| self.tokens.contains(&token.0))
+    }
+
+    fn entry(&self, entry: EntrySeq) -> bool {
+        self.everything || self.entries.contains(&entry.0)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<registry::Overtaken> for Refusal {
+    fn from(_: registry::Overtaken) -> Self {
+        Self::busy(Duration::from_secs(1), crate::refusal::Reason::Overtaken)
+    }
+}
+
+/// What [`registry`] synchronises with. `tests/loom.rs` has a module of the same name, with loom's types.
+pub(crate) mod sync {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+    pub(crate) use crate::store::lock;
+
+    pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+        lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+        lock.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

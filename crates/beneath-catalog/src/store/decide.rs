@@ -1,0 +1,257 @@
+//! Who somebody is and what they may: every question of one decision, asked of one snapshot.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{Millis, StoreError, statement};
+use crate::entry::{Entry, EntrySeq, Pin, Sealed};
+use crate::file_id::FileId;
+use crate::refusal::{Reason, Refusal};
+use crate::subject::{Principal, Role, TokenId, UserId, UserName};
+
+/// What a decision rests on. It falls when any of this changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ground {
+    pub(crate) user: UserId,
+    pub(crate) epoch: i64,
+    pub(crate) token: Option<TokenId>,
+}
+
+/// Proof that a decision was made for one ground and one entry. Only [`permit`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Permit {
+    until: Option<Millis>,
+}
+
+/// A user as the store has them.
+pub(crate) struct User {
+    pub(crate) id: UserId,
+    pub(crate) name: UserName,
+    pub(crate) role: Role,
+    pub(crate) enabled: bool,
+    pub(crate) epoch: i64,
+    pub(crate) record: Arc<str>,
+    pub(crate) created: Millis,
+}
+
+/// A bearer token as the store has it.
+pub(crate) struct Token {
+    pub(crate) id: TokenId,
+    pub(crate) user: UserId,
+    pub(crate) expires: Millis,
+}
+
+impl Permit {
+    /// Until when it holds if nothing changes, or for ever.
+    pub(crate) const fn until(&self) -> Option<Millis> {
+        self.until
+    }
+}
+
+/// Whether what rests on `ground` may read the entry, as of this snapshot and `now`.
+pub(crate) fn permit(
+    snapshot: &Connection,
+    ground: &Ground,
+    entry: (EntrySeq, Option<UserId>),
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    let user = user_by_id(snapshot, ground.user)?
+        .filter(|user| user.epoch == ground.epoch)
+        .ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
+    if !user.enabled {
+        return Err(Refusal::unauthenticated(Reason::DisabledUser));
+    }
+    let token = match ground.token {
+        None => None,
+        Some(token) => Some(token_is_alive(snapshot, token, now)?),
+    };
+    let grant = grant(snapshot, &user, entry, now)?;
+    Ok(Permit {
+        until: earlier(token, grant.until),
+    })
+}
+
+/// The same question about an entry that was decided on before, which may be gone by now.
+pub(crate) fn still(
+    snapshot: &Connection,
+    ground: &Ground,
+    entry: EntrySeq,
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    let owner: Option<i64> = statement(snapshot, "SELECT owner FROM entries WHERE seq = ?1")?
+        .query_row([entry.0], |row| row.get(0))
+        .optional()
+        .map_err(StoreError::from)?
+        .ok_or(Refusal::not_found(Reason::UnknownFile))?;
+    permit(snapshot, ground, (entry, owner.map(UserId)), now)
+}
+
+fn token_is_alive(snapshot: &Connection, token: TokenId, now: Millis) -> Result<Millis, Refusal> {
+    token_expiry(snapshot, token)?
+        .filter(|expires| *expires > now)
+        .ok_or(Refusal::unauthenticated(Reason::UnknownToken))
+}
+
+fn token_expiry(snapshot: &Connection, token: TokenId) -> Result<Option<Millis>, StoreError> {
+    let expires = statement(snapshot, "SELECT expires FROM tokens WHERE id = ?1")?
+        .query_row([token.0], |row| row.get(0))
+        .optional()?;
+    Ok(expires.map(Millis))
+}
+
+/// Administrators read everything, publishers what they own, everybody what was granted to them or to a group of
+/// theirs; of several grants the longest counts.
+fn grant(
+    snapshot: &Connection,
+    user: &User,
+    (entry, owner): (EntrySeq, Option<UserId>),
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    // Asked also where the answer is known, so that it takes the same time.
+    let longest: Option<i64> = statement(snapshot, LONGEST_GRANT)?
+        .query_row([entry.0, user.id.0], |row| row.get(0))
+        .map_err(StoreError::from)?;
+    let owns = owner == Some(user.id) && user.role >= Role::Publisher;
+    match longest {
+        _ if owns || user.role == Role::Admin => Ok(Permit { until: None }),
+        Some(i64::MAX) => Ok(Permit { until: None }),
+        Some(until) if until > now.0 => Ok(Permit {
+            until: Some(Millis(until)),
+        }),
+        Some(_) => Err(Refusal::not_found(Reason::Expired)),
+        None => Err(Refusal::not_found(Reason::Forbidden)),
+    }
+}
+
+/// By user's groups, not by the file's grants: a user is in few groups, a file may be granted to thousands.
+const LONGEST_GRANT: &str = "
+    SELECT max(coalesce(expires, 9223372036854775807)) FROM (
+      SELECT expires FROM grants WHERE entry = ?1 AND subject = ?2
+      UNION ALL
+      SELECT g.expires FROM members m CROSS JOIN grants g ON g.entry = ?1 AND g.subject = m.\"group\"
+        WHERE m.user = ?2
+    )";
+
+/// The published file of this ID, sealed.
+pub(crate) fn entry(snapshot: &Connection, id: &FileId) -> Result<Option<Sealed>, StoreError> {
+    let found = statement(snapshot, concat!(entry_columns!(), " WHERE e.id = ?1"))?
+        .query_row([id.as_bytes()], read_entry)
+        .optional()?;
+    Ok(found.map(Sealed::new))
+}
+
+/// The user of exactly this name.
+pub(crate) fn user(snapshot: &Connection, name: &str) -> Result<Option<User>, StoreError> {
+    let found = statement(snapshot, concat!(user_columns!(), " WHERE name = ?1"))?
+        .query_row([name], read_user)
+        .optional()?;
+    Ok(found)
+}
+
+pub(crate) fn user_by_id(snapshot: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
+    let found = statement(snapshot, concat!(user_columns!(), " WHERE id = ?1"))?
+        .query_row([id.0], read_user)
+        .optional()?;
+    Ok(found)
+}
+
+/// The user whom a principal was, if that is still them: enabled, same password, token alive.
+pub(crate) fn authenticated(
+    snapshot: &Connection,
+    principal: &Principal,
+) -> Result<Option<User>, StoreError> {
+    let user = user_by_id(snapshot, principal.user)?;
+    let user = user.filter(|user| user.enabled && user.epoch == principal.epoch);
+    let alive = match principal.token {
+        None => true,
+        Some(token) => token_expiry(snapshot, token)?.is_some_and(|expires| expires > Millis::now()),
+    };
+    Ok(user.filter(|_| alive))
+}
+
+/// The token of this digest, also when it has expired.
+pub(crate) fn token(snapshot: &Connection, digest: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+    let found = statement(snapshot, "SELECT id, user, expires FROM tokens WHERE digest = ?1")?
+        .query_row([digest], |row| {
+            Ok(Token {
+                id: TokenId(row.get(0)?),
+                user: UserId(row.get(1)?),
+                expires: Millis(row.get(2)?),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+macro_rules! user_columns {
+    () => {
+        "SELECT id, name, role, enabled, epoch, password, created FROM users"
+    };
+}
+pub(crate) use user_columns;
+
+pub(crate) fn read_user(row: &Row<'_>) -> Result<User, rusqlite::Error> {
+    Ok(User {
+        id: UserId(row.get(0)?),
+        name: parse(row, 1)?,
+        role: parse(row, 2)?,
+        enabled: row.get(3)?,
+        epoch: row.get(4)?,
+        record: row.get(5)?,
+        created: Millis(row.get(6)?),
+    })
+}
+
+macro_rules! entry_columns {
+    () => {
+        "SELECT e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.identity, \
+         e.digest, e.created, e.version FROM entries e LEFT JOIN users u ON u.id = e.owner"
+    };
+}
+pub(crate) use entry_columns;
+
+pub(crate) fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
+    let owner: Option<i64> = row.get(4)?;
+    let path = row.get_ref(3)?.as_blob()?;
+    Ok(Entry {
+        seq: EntrySeq(row.get(0)?),
+        id: FileId::from_bytes(row.get(1)?),
+        root: parse(row, 2)?,
+        path: beneath::RelPath::parse(path).map_err(|error| unreadable(3, error))?,
+        owner: owner
+            .map(|id| parse(row, 5).map(|name| (UserId(id), name)))
+            .transpose()?,
+        name: row.get_ref(6)?.as_blob()?.into(),
+        media_type: row.get(7)?,
+        size: row.get(8)?,
+        pin: parse::<Pin>(row, 9)?,
+        fingerprint: row.get_ref(10)?.as_blob_or_null()?.map(Into::into),
+        digest: row.get(11)?,
+        created: Millis(row.get(12)?),
+        version: row.get(13)?,
+    })
+}
+
+/// What was parsed on its way in is parsed on its way out: another program may have written it.
+pub(crate) fn parse<T>(row: &Row<'_>, column: usize) -> Result<T, rusqlite::Error>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, Box::new(error))
+}
+
+fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Nobody's entry: to ask the same question about a file that does not exist.
+pub(crate) const NO_ENTRY: (EntrySeq, Option<UserId>) = (EntrySeq(-1), None);

@@ -1,0 +1,98 @@
+//! The seam to whatever keeps the catalog. Embedded SQLite, so far: another store is one more file here.
+//!
+//! `sqlite` knows connections and transactions; the others hold the questions, each in the words of the catalog.
+
+mod sqlite;
+
+pub(crate) mod audit;
+pub(crate) mod decide;
+pub(crate) mod files;
+pub(crate) mod servers;
+pub(crate) mod users;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use sqlite::Revision;
+pub(crate) use sqlite::{Missing, Store, StoreError, Writing, lock, revision, statement};
+
+use crate::error::ParseError;
+
+/// Where the catalog is kept: `sqlite:PATH`.
+///
+/// ```
+/// use beneath_catalog::StoreUrl;
+///
+/// let url: StoreUrl = "sqlite:catalog.db".parse()?;
+/// let url = url.relative_to("/etc/beneath"); // beside the configuration that names it
+/// assert_eq!(url.to_string(), "sqlite:/etc/beneath/catalog.db");
+/// # Ok::<_, beneath_catalog::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreUrl(PathBuf);
+
+impl StoreUrl {
+    /// A SQLite file.
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The same, with a relative path taken from `directory`.
+    #[must_use]
+    pub fn relative_to(&self, directory: impl AsRef<Path>) -> Self {
+        Self(directory.as_ref().join(&self.0))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.split_once(':') {
+            Some(("sqlite", "")) => Err(ParseError::new("catalog URL", "names no file")),
+            Some(("sqlite", path)) => Ok(Self::sqlite(path)),
+            Some(("postgres" | "postgresql", _)) => Err(ParseError::new(
+                "catalog URL",
+                "names PostgreSQL, which this build does not have; use sqlite:PATH",
+            )),
+            _ => Err(ParseError::new("catalog URL", "is not sqlite:PATH")),
+        }
+    }
+}
+
+impl std::fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sqlite:{}", self.0.display())
+    }
+}
+
+/// A time as the store keeps it: milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Millis(pub(crate) i64);
+
+impl Millis {
+    pub(crate) fn now() -> Self {
+        Self::from(SystemTime::now())
+    }
+
+    pub(crate) fn to_system_time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0.max(0).unsigned_abs())
+    }
+
+    /// How long until this, from `now`; nothing if it is past.
+    pub(crate) fn since(self, now: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
+    }
+}
+
+impl From<SystemTime> for Millis {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,327 @@
+//! SQLite: connections, what is asked of every one of them, migrations, and the two kinds of transaction.
+
+use std::io;
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
+
+use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
+
+/// One SQLite file: any number of readers, each with its own snapshot, and one writer.
+pub(crate) struct Store {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
+}
+
+/// The one writing transaction. Rolled back unless [`Store::write`] commits it.
+pub(crate) struct Writing<'a>(MutexGuard<'a, Connection>);
+
+/// The store did not do what it was asked. Never means "no".
+#[derive(Debug)]
+pub(crate) struct StoreError(rusqlite::Error);
+
+/// Grows with every change; what a decision is dated with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub(crate) u64);
+
+/// Whether a file may be made where there is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Create,
+    Fail,
+}
+
+impl Store {
+    pub(crate) fn open(path: &Path, missing: Missing) -> Result<Self, ConnectError> {
+        if missing == Missing::Create {
+            create(path)?;
+        }
+        let mut writer = connect(path)?;
+        recognise(path, &writer, missing)?;
+        set_up_file(&writer)
+            .and_then(|()| migrate(&mut writer))
+            .map_err(|error| connect_error(path, &error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            readers: Mutex::default(),
+            writer: Mutex::new(writer),
+        })
+    }
+
+    /// Asks everything in `questions` of one snapshot: one revision, whoever writes meanwhile.
+    pub(crate) fn read<T, E: From<StoreError>>(
+        &self,
+        questions: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let pooled = lock(&self.readers).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.connection()?,
+        };
+        run(&connection, "BEGIN DEFERRED")?;
+        let answer = questions(&connection);
+        // A connection that cannot end its transaction is not used again.
+        if run(&connection, "COMMIT").is_ok() {
+            lock(&self.readers).push(connection);
+        }
+        answer
+    }
+
+    /// One more connection.
+    pub(crate) fn connection(&self) -> Result<Connection, StoreError> {
+        let connection = connect(&self.path).map_err(|_| StoreError::unreachable())?;
+        set_up_connection(&connection)?;
+        Ok(connection)
+    }
+
+    /// Does everything in `act` or nothing of it. Committed, and on the disk, when this returns `Ok`.
+    pub(crate) fn write<T>(
+        &self,
+        act: impl FnOnce(&Writing<'_>) -> Result<T, AdminError>,
+    ) -> Result<(T, Revision), AdminError> {
+        let writing = Writing::begin(lock(&self.writer))?;
+        let done = act(&writing)?;
+        let revision = writing.commit()?;
+        Ok((done, revision))
+    }
+}
+
+impl<'a> Writing<'a> {
+    fn begin(connection: MutexGuard<'a, Connection>) -> Result<Self, StoreError> {
+        run(&connection, "BEGIN IMMEDIATE")?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> Result<Revision, StoreError> {
+        // Whoever missed more changes than are kept re-decides everything.
+        self.prepare_cached(
+            "DELETE FROM changes WHERE revision < (SELECT max(revision) FROM changes) - 65536",
+        )?
+        .execute([])?;
+        let revision = revision(&self)?;
+        run(&self, "COMMIT")?;
+        Ok(revision)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.is_autocommit() {
+            // If this fails the connection is broken, and the next BEGIN says so.
+            let _ = self.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// The revision that this transaction sees.
+pub(crate) fn revision(connection: &Connection) -> Result<Revision, StoreError> {
+    let newest = connection
+        .prepare_cached("SELECT max(revision) FROM changes")?
+        .query_row([], |row| row.get::<_, i64>(0))?;
+    Ok(Revision(newest.unsigned_abs()))
+}
+
+/// A statement that is compiled once per connection.
+pub(crate) fn statement<'c>(
+    connection: &'c Connection,
+    sql: &str,
+) -> Result<CachedStatement<'c>, StoreError> {
+    Ok(connection.prepare_cached(sql)?)
+}
+
+/// Makes an empty file that only its owner may read, unless there is one already.
+fn create(path: &Path) -> Result<(), ConnectError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's own database, made exclusively: not a served file"
+    )]
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(ConnectError::new(path, kind_of_io(&error), error)),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, ConnectError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_prepared_statement_cache_capacity(128);
+            Ok(connection)
+        })
+        .map_err(|error| connect_error(path, &error))
+}
+
+/// Looks before writing anything: another program's file stays as it is.
+fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(), ConnectError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let found = pragma("application_id").and_then(|application| {
+        let version = pragma("user_version")?;
+        let tables: i64 = connection.query_row(tables, [], |row| row.get(0))?;
+        // Opening a file of another owner read-only is what SQLite does quietly; a catalog is written.
+        Ok((application, version, tables, connection.is_readonly("main")?))
+    });
+    let (application, version, tables, read_only) = found.map_err(|error| connect_error(path, &error))?;
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let (kind, detail) = match (application, version, tables) {
+        _ if read_only => (
+            ConnectErrorKind::Denied,
+            "this process may only read it".to_owned(),
+        ),
+        (APPLICATION, version, _) if version > newest => (
+            ConnectErrorKind::Newer,
+            format!("its schema is {version}, and this program knows {newest}"),
+        ),
+        (APPLICATION, 1.., 1..) => return Ok(()),
+        (0, 0, 0) if missing == Missing::Create => return Ok(()),
+        (0, 0, 0) => (ConnectErrorKind::NotACatalog, "it is empty".to_owned()),
+        _ => (
+            ConnectErrorKind::NotACatalog,
+            "it is a database of another program".to_owned(),
+        ),
+    };
+    Err(ConnectError::new(path, kind, detail))
+}
+
+fn set_up_file(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(rusqlite::Error::InvalidParameterName(format!(
+            "its file system does not support WAL (journal mode stays {mode})"
+        )));
+    }
+    set_up_connection(connection)
+}
+
+fn set_up_connection(connection: &Connection) -> Result<(), rusqlite::Error> {
+    // Acknowledged means on the disk, also when the power fails.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // One plan per statement: without it each bound value may plan anew (12 µs instead of 4 for a decision).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", done + 1)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.commit()
+}
+
+fn connect_error(path: &Path, error: &rusqlite::Error) -> ConnectError {
+    use ConnectErrorKind::{Denied, Failed, Locked, Missing, NotACatalog};
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => NotACatalog,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Locked,
+        Some(
+            ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied,
+        ) => Denied,
+        Some(ErrorCode::CannotOpen) => {
+            // SQLite does not say why. Asking again by opening tells, and opens nothing that is used.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "only to say why SQLite could not open it"
+            )]
+            let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
+            return match opened {
+                Err(io) => ConnectError::new(path, kind_of_io(&io), io),
+                Ok(_) => ConnectError::new(path, Denied, error),
+            };
+        }
+        _ => Failed,
+    };
+    debug_assert!(
+        kind != Missing,
+        "SQLite reports a missing file as one it cannot open"
+    );
+    ConnectError::new(path, kind, error)
+}
+
+fn kind_of_io(error: &io::Error) -> ConnectErrorKind {
+    match error.kind() {
+        io::ErrorKind::NotFound => ConnectErrorKind::Missing,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ConnectErrorKind::Denied,
+        io::ErrorKind::IsADirectory => ConnectErrorKind::NotACatalog,
+        _ => ConnectErrorKind::Failed,
+    }
+}
+
+/// A lock that a panicking thread held is taken over: what these guard is consistent between statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Deref for Writing<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Revision {
+    /// As a number, for a log. Only ever grows.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl StoreError {
+    /// It could not be asked at all.
+    pub(crate) const fn unreachable() -> Self {
+        Self(rusqlite::Error::InvalidQuery)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<StoreError> for AdminError {
+    fn from(StoreError(error): StoreError) -> Self {
+        Self::from(error)
+    }
+}
+
+impl From<rusqlite::Error> for AdminError {
+    fn from(error: rusqlite::Error) -> Self {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => AdminErrorKind::Busy,
+            _ => AdminErrorKind::Unavailable,
+        };
+        Self::new(kind, format!("the catalog could not be changed: {error}"))
+    }
+}
+
+/// How long a write waits for another process's write. Readers never wait for writers.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// "bnth": by this SQLite's application ID says whose file it is.
+const APPLICATION: i64 = 0x626e_7468;
+
+/// In order; the schema's version is how many have been done.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
