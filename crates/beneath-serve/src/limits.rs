@@ -2,21 +2,107 @@
 
 use std::time::Duration;
 
-/// How much, how long and how many a server grants. The default is for a public server.
-#[derive(Clone, Debug)]
+/// How much, how long and how many a server grants each client. The default is for a public server.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut limits = beneath_serve::Limits::default();
+/// limits.header_timeout = Duration::from_secs(5);
+/// limits.connections = 2_000;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long the drain after the shutdown signal may take before what is left is aborted.
+    /// How many connections may be open at once. When that many are, no more are accepted: they wait in the
+    /// kernel's queue.
+    ///
+    /// Default: two fifths of the descriptors this process may open (`RLIMIT_NOFILE`), at most 16,384; a download
+    /// needs two descriptors, and the application needs some too.
+    ///
+    /// No address may hold more of them than are free (dynamic queue thresholds, Choudhury and Hahne 1998): one
+    /// address alone gets half, ten addresses that all take what they can get a eleventh each, and there is always room
+    /// for one that has none. IPv6 addresses are counted by their /64, and the
+    /// loopback addresses and unix sockets, where a proxy stands, are not counted at all.
+    pub connections: usize,
+    /// An upper bound on the connections of one address (of one /64), whatever is free. Default: none.
+    pub connections_per_address: usize,
+    /// From the shutdown signal to the moment when what is left is cut. Default 30 s.
     pub drain: Duration,
-    /// From the first chance to send a request head to its last byte.
+    /// How long a TLS handshake may take, from the first chance to send it. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How many TLS handshakes may be under way at once: they cost more than anything else a stranger can ask for.
+    /// More wait, within their timeout. Default 128.
+    pub handshakes: usize,
+    /// How large a request head may be, in bytes: more is answered 431. At least 8,192. Default 16 KiB. Of a request
+    /// there may be 100 header fields, in HTTP/1.
+    pub header_bytes: usize,
+    /// How long a request head may take from its first byte to its last, however it drips; for the first request of
+    /// a connection, from the accept. Default 10 s.
     pub header_timeout: Duration,
+    /// How long a connection may stay open with no request under way. Default 60 s.
+    pub idle_timeout: Duration,
+    /// The rate below which a client loses its connection, in bytes per second, together with
+    /// [`stall_timeout`](Self::stall_timeout): default 2 KiB/s.
+    pub minimum_rate: u32,
+    /// How large a request body may be, in bytes: more is answered 413 if it is announced, and is an error of
+    /// the body if it is not. Default 2 MiB.
+    pub request_body: u64,
+    /// How long a client may take nothing of what waits to be sent to it, or send nothing of what it announced.
+    /// Default 30 s.
+    ///
+    /// Each client has this much time as credit. While something waits for the client the
+    /// credit is spent, each byte that moves earns `1 / minimum_rate` seconds of it back, and when
+    /// it is gone the connection is reset. So a stalled client is cut after exactly this long, one slower than the
+    /// minimum rate somewhat later, and one that is faster never, however large the file. Time that the application
+    /// needs is not counted.
+    pub stall_timeout: Duration,
+    /// How many requests one HTTP/2 connection may have under way. Default 100, the least that RFC 9113 §6.5.2
+    /// recommends.
+    pub streams: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: connections_for(descriptors()),
+            connections_per_address: usize::MAX,
             drain: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 128,
+            header_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            minimum_rate: 2 * 1024,
+            request_body: 2 * 1024 * 1024,
+            stall_timeout: Duration::from_secs(30),
+            streams: 100,
         }
+    }
+}
+
+/// How many descriptors this process may open.
+fn descriptors() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
+fn connections_for(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 5 * 2)
+        .unwrap_or(usize::MAX)
+        .clamp(8, 16_384)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_leaves_more_than_half_of_the_descriptors_to_the_application() {
+        assert_eq!(connections_for(1024), 408);
+        assert_eq!(connections_for(64), 24);
+        assert_eq!(connections_for(u64::MAX), 16_384);
+        assert_eq!(connections_for(0), 8);
     }
 }

@@ -1,10 +1,9 @@
 //! [`Peer`] and [`Abort`]: what a handler finds in the extensions of every request.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use crate::exchange::Exchange;
 
 /// Who is at the other end of the connection: in the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,19 +25,18 @@ impl Peer {
     }
 }
 
-/// Ends the connection that serves a request, at once and visibly: in the extensions of every request.
-#[derive(Clone)]
-pub struct Abort(pub(crate) Arc<Notify>);
+/// Ends what serves a request, at once and visibly: in the extensions of every request.
+///
+/// For when the right to what is being sent falls while the client is not reading, so that the body is not
+/// asked for more and cannot say so itself.
+#[derive(Clone, Debug)]
+pub struct Abort(pub(crate) Arc<Exchange>);
 
 impl Abort {
-    /// Ends the connection. The client sees an error, never a body that looks complete.
+    /// Resets the HTTP/1 connection, or the HTTP/2 stream. The client sees an error, never a body that
+    /// looks complete, and what waited in this process or in the kernel to be sent over an HTTP/1 connection is
+    /// thrown away. Once the connection serves another request it does nothing.
     pub fn abort(&self) {
-        self.0.notify_one();
-    }
-}
-
-impl fmt::Debug for Abort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Abort")
+        self.0.abort();
     }
 }

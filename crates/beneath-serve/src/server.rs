@@ -1,83 +1,121 @@
 //! [`Server`]: listeners, the accept loop, and the staged drain.
 
-use std::fmt;
-use std::future::Future;
-use std::io;
+use std::error::Error as StdError;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::Notify;
+use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+use tokio::time::timeout;
 use tower_service::Service;
 
+use crate::admission::Admission;
+use crate::connection::{self, Shared};
+use crate::error::Error;
 use crate::limits::Limits;
-use crate::peer::{Abort, Peer};
+use crate::listener::{Listener, Listeners};
+use crate::request_body::RequestBody;
+use crate::tls::Tls;
+use crate::watchdog::{Order, Watchdog};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// How long connections that were told to end at once may take for it. They do not ask the client.
+const ABORTING: Duration = Duration::from_secs(1);
 
 /// Listeners and limits, ready to serve an application.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use beneath_serve::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), beneath_serve::Error> {
+/// let app = Router::new().route("/", get(|| async { "hello" }));
+/// let drained = Server::bind("127.0.0.1:8080").await?
+///     .serve(app, async { let _ = tokio::signal::ctrl_c().await; })
+///     .await?;
+/// std::process::exit(if drained.aborted == 0 { 0 } else { 1 });
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listeners: Vec<Listener>,
     limits: Limits,
+    tls: Option<Tls>,
 }
 
-/// How the drain went.
+/// How the drain went: what a service chooses its exit code by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Connections that ended by themselves after the shutdown signal.
+    /// Connections that were open when the shutdown signal came, and ended in time.
     pub finished: usize,
-    /// Connections that were cut at the deadline.
+    /// Connections that had to be cut at the deadline, [`Limits::drain`].
     pub aborted: usize,
 }
 
-/// Why the server could not start or had to stop.
-#[derive(Debug)]
-pub struct Error(io::Error);
-
 impl Server {
-    /// Listens on a TCP address; port 0 lets the system choose.
+    /// Listens on a TCP address, IPv4 or IPv6. With port 0 the system chooses one: see
+    /// [`local_addr`](Self::local_addr).
     ///
     /// # Errors
     ///
     /// If the address cannot be bound.
     pub async fn bind(address: impl ToSocketAddrs) -> Result<Self, Error> {
-        Self::new(TcpListener::bind(address).await.map_err(Error)?)
+        let listener = TcpListener::bind(address).await.map_err(Error::listen)?;
+        Ok(Self::on(Listener::Tcp(listener)))
     }
 
-    /// Serves on a socket that is already bound and listening, such as one handed over by the service manager.
+    /// Listens on a unix socket that it makes at `path`. Who may connect is decided by the permissions of the
+    /// directory (unix(7)). A socket left over from an earlier run has to be removed before, by
+    /// whoever knows that nobody listens on it.
+    ///
+    /// # Errors
+    ///
+    /// If there is something at `path` already, or if nothing can be made there.
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let listener = UnixListener::bind(path).map_err(Error::listen)?;
+        Ok(Self::on(Listener::Unix(listener)))
+    }
+
+    /// Serves on a socket that is already bound and listening, such as one that the service manager hands over.
     ///
     /// # Errors
     ///
     /// If the socket cannot be made non-blocking.
     pub fn from_listener(listener: std::net::TcpListener) -> Result<Self, Error> {
-        listener.set_nonblocking(true).map_err(Error)?;
-        Self::new(TcpListener::from_std(listener).map_err(Error)?)
+        listener.set_nonblocking(true).map_err(Error::listen)?;
+        let listener = TcpListener::from_std(listener).map_err(Error::listen)?;
+        Ok(Self::on(Listener::Tcp(listener)))
     }
 
-    fn new(listener: TcpListener) -> Result<Self, Error> {
-        let local_addr = listener.local_addr().map_err(Error)?;
-        Ok(Self {
-            listener,
-            local_addr,
+    /// As [`from_listener`](Self::from_listener), for a unix socket.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be made non-blocking.
+    pub fn from_unix_listener(listener: std::os::unix::net::UnixListener) -> Result<Self, Error> {
+        listener.set_nonblocking(true).map_err(Error::listen)?;
+        let listener = UnixListener::from_std(listener).map_err(Error::listen)?;
+        Ok(Self::on(Listener::Unix(listener)))
+    }
+
+    fn on(listener: Listener) -> Self {
+        Self {
+            listeners: vec![listener],
             limits: Limits::default(),
-        })
+            tls: None,
+        }
     }
 
-    /// Where it listens.
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// Listens on what another server listens on, too. The limits and TLS are those of this one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.listeners.extend(other.listeners);
+        self
     }
 
     /// Replaces the limits.
@@ -87,78 +125,101 @@ impl Server {
         self
     }
 
-    /// Serves until `shutdown` completes, then drains.
+    /// Speaks TLS on every connection, and reloads the certificate when it changes.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The address of the first TCP listener; `0.0.0.0:0` if there are only unix sockets.
+    pub fn local_addr(&self) -> SocketAddr {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.listeners.iter().find_map(Listener::local_addr).unwrap_or(nowhere)
+    }
+
+    /// Serves until `shutdown` completes, then drains: accepts no more, lets what is under way finish while
+    /// telling the clients (`Connection: close`, GOAWAY), and after [`Limits::drain`] cuts what is left.
+    ///
+    /// `service` is cloned for each connection and each request; an axum `Router` is one. In the extensions of
+    /// each request it finds the [`Peer`](crate::Peer) and an [`Abort`](crate::Abort).
+    ///
+    /// Dropping the future stops accepting, and leaves the open connections to themselves and their limits.
     ///
     /// # Errors
     ///
-    /// If listening fails for good.
+    /// If listening becomes impossible. Want of descriptors or memory is not such a case.
     pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Result<Drained, Error>
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
-        S::Error: Into<BoxError> + Send,
+        S::Error: Into<Box<dyn StdError + Send + Sync>>,
         B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout);
-        builder.http2().timer(TokioTimer::new());
-        let graceful = GracefulShutdown::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let (stream, address) = tokio::select! {
-                () = &mut shutdown => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(_) => {
-                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-            };
-            let _ = stream.set_nodelay(true);
-            let service = service.clone();
-            let abort = Abort(Arc::new(Notify::new()));
-            let notified = Arc::clone(&abort.0);
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer::Tcp(address));
-                request.extensions_mut().insert(abort.clone());
-                service.clone().call(request)
-            });
-            let connection = graceful.watch(
-                builder
-                    .serve_connection(TokioIo::new(stream), service)
-                    .into_owned(),
-            );
-            tokio::spawn(async move {
-                tokio::select! { _ = connection => {}, () = notified.notified() => {} }
-            });
+        let admission = Arc::new(Admission::new(&self.limits));
+        let drain = self.limits.drain;
+        let renewal = keep_current(self.tls.clone());
+        let listeners = Listeners::new(self.listeners, self.tls.is_some());
+        let shared = Arc::new(Shared::new(self.limits, self.tls));
+        tokio::select! {
+            () = shutdown => {}
+            result = accept(listeners, shared, &admission, service) => result?,
+            () = renewal => {}
         }
-        let open = graceful.count();
-        drop(self.listener);
-        let aborted = usize::from(
-            tokio::time::timeout(self.limits.drain, graceful.shutdown())
-                .await
-                .is_err(),
-        );
-        Ok(Drained {
-            finished: open.saturating_sub(aborted),
-            aborted,
-        })
+        Ok(finish(&admission, drain).await)
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen: {}", self.0)
+/// Accepts for as long as it is polled.
+async fn accept<S, B>(
+    mut listeners: Listeners,
+    shared: Arc<Shared>,
+    admission: &Arc<Admission>,
+    service: S,
+) -> Result<(), Error>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    loop {
+        admission.room().await;
+        let (stream, peer) = listeners.accept().await.map_err(Error::listen)?;
+        let watchdog = Arc::new(Watchdog::new(Arc::clone(&shared.rules)));
+        let Some(admitted) = admission.admit(peer, &watchdog) else {
+            tracing::debug!(?peer, "an address has its share of connections");
+            listeners.turn_away(&stream);
+            continue;
+        };
+        let connection = connection::serve(Arc::clone(&shared), watchdog, stream, peer, service.clone());
+        tokio::spawn(async move {
+            connection.await;
+            drop(admitted);
+        });
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
+async fn keep_current(tls: Option<Tls>) {
+    if let Some(tls) = tls {
+        tls.keep_current().await;
+    }
+    pending::<()>().await;
+}
+
+async fn finish(admission: &Admission, deadline: Duration) -> Drained {
+    let open = admission.open();
+    admission.order(Order::Drain);
+    let in_time = timeout(deadline, admission.empty()).await;
+    let aborted = admission.open();
+    if in_time.is_err() {
+        admission.order(Order::Abort);
+        let _ = timeout(ABORTING, admission.empty()).await;
+    }
+    Drained {
+        finished: open.saturating_sub(aborted),
+        aborted,
     }
 }

@@ -1,0 +1,50 @@
+//! [`Error`].
+
+use std::error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a server could not start, or had to stop; or why a certificate cannot be used.
+#[derive(Debug)]
+pub struct Error(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Listen(io::Error),
+    File(PathBuf, io::Error),
+    Tls(Box<dyn error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub(crate) const fn listen(error: io::Error) -> Self {
+        Self(Kind::Listen(error))
+    }
+
+    pub(crate) fn file(path: &Path, error: io::Error) -> Self {
+        Self(Kind::File(path.to_owned(), error))
+    }
+
+    pub(crate) fn tls(error: impl error::Error + Send + Sync + 'static) -> Self {
+        Self(Kind::Tls(error.into()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Listen(error) => write!(f, "cannot listen: {error}"),
+            Kind::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Kind::Tls(error) => write!(f, "cannot use the TLS certificate: {error}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match &self.0 {
+            Kind::Listen(error) | Kind::File(_, error) => Some(error),
+            Kind::Tls(error) => Some(error.as_ref()),
+        }
+    }
+}

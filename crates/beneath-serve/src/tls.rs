@@ -1,0 +1,165 @@
+//! [`Tls`]: a certificate that may change while connections are open.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ProducesTickets, ServerConfig};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+
+use crate::error::Error;
+
+/// How often the files are looked at.
+const POLL: Duration = Duration::from_secs(2);
+
+/// A certificate chain and its key, from PEM files that are read again when they change.
+///
+/// TLS 1.2 and 1.3, with rustls' own choice of suites; HTTP/2 and HTTP/1.1 by ALPN. Connections that are open
+/// keep what they have; new ones get the new certificate. A new certificate that cannot be used (half written,
+/// or not of this key) is refused and the old one kept, and the log says so.
+///
+/// ```no_run
+/// # async fn example(app: axum::Router) -> Result<(), beneath_serve::Error> {
+/// use beneath_serve::{Server, Tls};
+///
+/// let tls = Tls::from_pem_files("cert.pem", "key.pem")?;
+/// Server::bind("0.0.0.0:443").await?.tls(tls).serve(app, std::future::pending()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Tls(Arc<Inner>);
+
+struct Inner {
+    certificate: PathBuf,
+    key: PathBuf,
+    tickets: Arc<dyn ProducesTickets>,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    config: Arc<ServerConfig>,
+    pem: Pem,
+}
+
+/// What the files hold. Whether they changed is asked of their content, not of their dates.
+#[derive(PartialEq, Eq)]
+struct Pem {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Tls {
+    /// Reads a certificate chain (leaf first) and its private key (PKCS #8, PKCS #1 or SEC 1).
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, holds no certificate or no key, or if the key is not that of the certificate.
+    pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
+        let (certificate, key) = (certificate.as_ref().to_owned(), key.as_ref().to_owned());
+        let tickets = ring::Ticketer::new().map_err(Error::tls)?;
+        let pem = Pem::read(&certificate, &key)?;
+        let config = pem.config(&tickets)?;
+        Ok(Self(Arc::new(Inner {
+            certificate,
+            key,
+            tickets,
+            current: Mutex::new(Current { config, pem }),
+        })))
+    }
+
+    /// Reads the files again now, for instance on SIGHUP. While a server runs with this, it is also done every two
+    /// seconds. True if the certificate or the key is another one now.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem_files`](Self::from_pem_files). The old certificate is kept then.
+    pub fn reload(&self) -> Result<bool, Error> {
+        let pem = Pem::read(&self.0.certificate, &self.0.key)?;
+        if self.0.current().pem == pem {
+            return Ok(false);
+        }
+        let config = pem.config(&self.0.tickets)?;
+        *self.0.current() = Current { config, pem };
+        Ok(true)
+    }
+
+    /// Reloads for as long as it is polled.
+    pub(crate) async fn keep_current(self) {
+        let mut complaint = String::new();
+        loop {
+            tokio::time::sleep(POLL).await;
+            let this = self.clone();
+            let reloaded = tokio::task::spawn_blocking(move || this.reload()).await;
+            match reloaded {
+                Ok(Ok(false)) => complaint.clear(),
+                Ok(Ok(true)) => {
+                    complaint.clear();
+                    tracing::info!("the TLS certificate was reloaded");
+                }
+                Ok(Err(error)) => complain(&mut complaint, &error),
+                Err(_) => return, // The runtime is shutting down.
+            }
+        }
+    }
+
+    /// For one handshake.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.0.current().config).into()
+    }
+}
+
+/// Says a thing once, not every two seconds.
+fn complain(last: &mut String, error: &Error) {
+    let complaint = error.to_string();
+    if *last != complaint {
+        tracing::error!(%error, "the changed TLS certificate cannot be used; the old one stays");
+        *last = complaint;
+    }
+}
+
+impl Inner {
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pem {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        let read = |path: &Path| std::fs::read(path).map_err(|error| Error::file(path, error));
+        Ok(Self {
+            certificate: read(certificate)?,
+            key: read(key)?,
+        })
+    }
+
+    fn config(&self, tickets: &Arc<dyn ProducesTickets>) -> Result<Arc<ServerConfig>, Error> {
+        let chain = CertificateDer::pem_slice_iter(&self.certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Error::tls)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(Error::tls)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(Error::tls)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key) // Also checks that the key is that of the certificate.
+            .map_err(Error::tls)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // The same over a reload, so that sessions can be resumed.
+        config.ticketer = Arc::clone(tickets);
+        Ok(Arc::new(config))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("certificate", &self.0.certificate)
+            .field("key", &self.0.key)
+            .finish_non_exhaustive()
+    }
+}

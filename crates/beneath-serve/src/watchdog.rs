@@ -1,0 +1,408 @@
+//! [`Watchdog`]: what is known of a connection's progress, and when it is too late.
+//!
+//! Each connection has one timer, and none is made or moved for a request. Whoever begins to wait for the client notes
+//! since when, and where that brings a deadline nearer than the timer stands ([`Watchdog::tighten`]), the
+//! timer is moved forward. It is never moved back: when it fires too early the deadline is worked out afresh from
+//! the notes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+
+use crate::limits::Limits;
+
+/// A century: later than any deadline, and not too late for a timer.
+const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
+
+/// Shared by one connection's task, its requests' bodies and the handles to end it.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    rules: Arc<Rules>,
+    /// The nearest deadline that was noted since the timer was last set.
+    nearest: AtomicU64,
+    /// Since when the beginning of a head has been there and its end not; 0: no such head.
+    head_since: AtomicU64,
+    /// Since when no request has been under way.
+    idle_since: AtomicU64,
+    in_flight: AtomicU32,
+    served: AtomicBool,
+    /// What waits in user space until the client's window opens.
+    socket: Meter,
+    order: AtomicU8,
+    look: AtomicBool,
+    reset: AtomicBool,
+    linger: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// The limits as the watchdog needs them, in microseconds.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    epoch: Instant,
+    header: u64,
+    idle: u64,
+    stall: u64,
+    rate: u64,
+}
+
+/// A client's credit of time (see [`Limits::stall_timeout`]): spent while something waits for it, earned
+/// back by bytes that move.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    waiting_since: AtomicU64,
+    credit: AtomicU64,
+}
+
+/// What has run out of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// A request head began and did not end.
+    Head,
+    /// Nothing was asked.
+    Idle,
+    /// What was sent is not taken, too slowly.
+    Socket,
+}
+
+/// What a connection has been told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Order {
+    GoOn,
+    /// Answer what has been asked, then end.
+    Drain,
+    /// End at once.
+    Abort,
+}
+
+impl Watchdog {
+    /// The connection has just been accepted.
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
+        let now = rules.now();
+        Self {
+            nearest: AtomicU64::new(u64::MAX),
+            head_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(now),
+            in_flight: AtomicU32::new(0),
+            served: AtomicBool::new(false),
+            socket: Meter::new(&rules),
+            order: AtomicU8::new(Order::GoOn as u8),
+            look: AtomicBool::new(true),
+            reset: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            rules,
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.rules.now()
+    }
+
+    pub(crate) fn instant(&self, micros: u64) -> Instant {
+        self.rules.epoch + Duration::from_micros(micros.min(FAR))
+    }
+
+    pub(crate) fn meter(&self) -> Meter {
+        Meter::new(&self.rules)
+    }
+
+    // What the connection notes.
+
+    pub(crate) fn request_began(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.served.store(true, Relaxed);
+    }
+
+    pub(crate) fn request_ended(&self) {
+        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
+            let now = self.now();
+            self.idle_since.store(now, Relaxed);
+            self.tighten(now + self.rules.idle);
+        }
+    }
+
+    /// Notes whether, after a read, a head has begun and not ended.
+    pub(crate) fn inside_head(&self, inside: bool) {
+        let noted = self.head_since.load(Relaxed) != 0;
+        match (noted, inside) {
+            (false, true) => {
+                let now = self.now();
+                self.head_since.store(now, Relaxed);
+                self.tighten(now + self.rules.header);
+            }
+            (true, false) => self.head_since.store(0, Relaxed),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn socket_waits(&self) {
+        self.waits(&self.socket);
+    }
+
+    pub(crate) fn socket_moved(&self, bytes: usize) {
+        self.moved(&self.socket, bytes);
+    }
+
+    pub(crate) fn waits(&self, meter: &Meter) {
+        if meter.waiting_since.load(Relaxed) == 0 {
+            let now = self.now();
+            meter.waiting_since.store(now, Relaxed);
+            self.tighten(now + meter.credit.load(Relaxed));
+        }
+    }
+
+    pub(crate) fn moved(&self, meter: &Meter, bytes: usize) {
+        let since = meter.waiting_since.load(Relaxed);
+        let mut credit = meter.credit.load(Relaxed);
+        if since == 0 && credit == self.rules.stall {
+            return;
+        }
+        if since != 0 {
+            credit = credit.saturating_sub(self.now() - since);
+            meter.waiting_since.store(0, Relaxed);
+        }
+        let earned = (bytes as u64).saturating_mul(1_000_000) / self.rules.rate;
+        meter
+            .credit
+            .store(credit.saturating_add(earned).min(self.rules.stall), Relaxed);
+    }
+
+    /// The client may still be sending what nobody will read; it shall see the answer all the same.
+    pub(crate) fn linger_on_close(&self) {
+        self.linger.store(true, Relaxed);
+    }
+
+    /// What the kernel still holds for this client is to be thrown away.
+    pub(crate) fn reset_on_close(&self) {
+        self.reset.store(true, Relaxed);
+    }
+
+    // What the connection's task asks.
+
+    pub(crate) fn must_linger(&self) -> bool {
+        self.linger.load(Relaxed)
+    }
+
+    pub(crate) fn must_reset(&self) -> bool {
+        self.reset.load(Relaxed)
+    }
+
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// The nearest deadline that was noted since the last [`overdue`](Self::overdue).
+    pub(crate) fn nearest(&self) -> u64 {
+        self.nearest.load(Relaxed)
+    }
+
+    /// What of the connection itself has run out of time by `now`, or when to ask again.
+    pub(crate) fn overdue(&self, now: u64) -> Result<u64, Overdue> {
+        self.nearest.store(u64::MAX, SeqCst);
+        let mut next = now + self.rules.idle;
+        for (deadline, what) in [
+            (self.socket.deadline(), Overdue::Socket),
+            (self.head_deadline(), Overdue::Head),
+            (self.idle_deadline(), Overdue::Idle),
+        ] {
+            match deadline {
+                Some(deadline) if deadline <= now => return Err(what),
+                Some(deadline) => next = next.min(deadline),
+                None => {}
+            }
+        }
+        Ok(next)
+    }
+
+    fn head_deadline(&self) -> Option<u64> {
+        let since = self.head_since.load(Relaxed);
+        // While an earlier answer is on its way, the next head is not being waited for.
+        (since != 0 && self.is_idle()).then(|| since.max(self.idle_since.load(Relaxed)) + self.rules.header)
+    }
+
+    fn idle_deadline(&self) -> Option<u64> {
+        let patience = match self.served.load(Relaxed) {
+            true => self.rules.idle,
+            false => self.rules.header,
+        };
+        self.is_idle().then(|| self.idle_since.load(Relaxed) + patience)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.load(Relaxed) == 0
+    }
+
+    // What others tell it.
+
+    /// Makes sure that the timer fires no later than `deadline`.
+    fn tighten(&self, deadline: u64) {
+        if self.nearest.fetch_min(deadline, SeqCst) > deadline {
+            self.waker.wake();
+        }
+    }
+
+    /// Tells the connection to drain or to end; a weaker order than the one that stands changes nothing.
+    pub(crate) fn order(&self, order: Order) {
+        self.order.fetch_max(order as u8, SeqCst);
+        self.waker.wake();
+    }
+
+    pub(crate) fn ordered(&self) -> Order {
+        match self.order.load(SeqCst) {
+            0 => Order::GoOn,
+            1 => Order::Drain,
+            _ => Order::Abort,
+        }
+    }
+
+    /// Asks for the deadlines to be looked at now: one of the exchanges has been aborted.
+    pub(crate) fn look_now(&self) {
+        self.look.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    pub(crate) fn asked_to_look(&self) -> bool {
+        self.look.load(Relaxed) && self.look.swap(false, SeqCst)
+    }
+}
+
+impl Rules {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            // A second of past, so that 0 can mean "never".
+            epoch: Instant::now()
+                .checked_sub(Duration::from_secs(1))
+                .unwrap_or_else(Instant::now),
+            header: micros(limits.header_timeout),
+            idle: micros(limits.idle_timeout),
+            stall: micros(limits.stall_timeout),
+            rate: u64::from(limits.minimum_rate.max(1)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        micros(self.epoch.elapsed()).max(1)
+    }
+}
+
+impl Meter {
+    fn new(rules: &Rules) -> Self {
+        Self {
+            waiting_since: AtomicU64::new(0),
+            credit: AtomicU64::new(rules.stall),
+        }
+    }
+
+    /// When the credit will be gone, if something waits.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let since = self.waiting_since.load(Relaxed);
+        (since != 0).then(|| since + self.credit.load(Relaxed))
+    }
+
+    /// Nothing waits any more, for there is nothing left.
+    pub(crate) fn end(&self) {
+        self.waiting_since.store(0, Relaxed);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(FAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watchdog(limits: &Limits) -> Watchdog {
+        Watchdog::new(Arc::new(Rules::new(limits)))
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            minimum_rate: 1000,
+            stall_timeout: Duration::from_secs(10),
+            ..Limits::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_overdue_after_exactly_the_stall_timeout() {
+        let dog = watchdog(&limits());
+        dog.request_began();
+        dog.socket_waits();
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        assert!(dog.overdue(dog.now()).is_ok());
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert_eq!(dog.overdue(dog.now()), Err(Overdue::Socket));
+    }
+
+    /// Seconds that a client lasts which takes `bytes` once a second.
+    async fn lasts(bytes: usize) -> Option<u32> {
+        let dog = watchdog(&limits());
+        dog.request_began();
+        for second in 1..200 {
+            dog.socket_waits();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if dog.overdue(dog.now()).is_err() {
+                return Some(second);
+            }
+            dog.socket_moved(bytes);
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_below_the_minimum_rate_is_overdue_in_time_and_one_above_it_never() {
+        assert_eq!(lasts(0).await, Some(10));
+        assert_eq!(lasts(1).await, Some(11));
+        assert_eq!(lasts(500).await, Some(19));
+        assert_eq!(lasts(900).await, Some(91));
+        assert_eq!(lasts(1000).await, None);
+        assert_eq!(lasts(1_000_000).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_the_application_takes_is_not_counted() {
+        let dog = watchdog(&limits());
+        dog.request_began();
+        for _ in 0..100 {
+            dog.socket_waits();
+            tokio::time::advance(Duration::from_millis(10)).await;
+            dog.socket_moved(100);
+            tokio::time::advance(Duration::from_secs(60)).await;
+            assert!(dog.overdue(dog.now()).is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_is_overdue_however_often_it_moves() {
+        let dog = watchdog(&limits());
+        for _ in 0..10 {
+            dog.inside_head(true);
+            tokio::time::advance(Duration::from_millis(999)).await;
+            assert!(dog.overdue(dog.now()).is_ok());
+        }
+        dog.inside_head(true);
+        tokio::time::advance(Duration::from_millis(20)).await;
+        assert_eq!(dog.overdue(dog.now()), Err(Overdue::Head));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_has_the_header_timeout_and_later_ones_the_idle_timeout() {
+        let dog = watchdog(&limits());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(dog.overdue(dog.now()), Err(Overdue::Idle));
+        dog.request_began();
+        dog.request_ended();
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(dog.overdue(dog.now()).is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(dog.overdue(dog.now()), Err(Overdue::Idle));
+    }
+}
