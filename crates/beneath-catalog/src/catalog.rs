@@ -9,19 +9,16 @@ use std::time::Duration;
 use beneath::{File, Root};
 use rusqlite::Connection;
 
-use crate::credential::hashing::Hashing;
-use crate::credential::record::Record;
-use crate::credential::verified::Verified;
-use crate::credential::{Credentials, Shown};
+use crate::authentication::{Authenticator, Identified};
+use crate::credential::Credentials;
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
 use crate::refusal::{Reason, Refusal};
-use crate::revocation::memory::{KnownToken, KnownUser};
 use crate::revocation::{Feed, sync};
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Missing, Revision, Store, StoreUrl, lock};
-use crate::subject::{Principal, RootName, UserId, UserName};
+use crate::subject::{Principal, RootName, UserName};
 
 /// Who may have which file, as of when.
 ///
@@ -56,9 +53,7 @@ use crate::subject::{Principal, RootName, UserId, UserName};
 pub struct Catalog {
     pub(crate) store: Arc<Store>,
     roots: RwLock<HashMap<RootName, Arc<Root>>>,
-    pub(crate) hashing: Hashing,
-    verified: Verified,
-    nobody: Record,
+    pub(crate) authenticator: Authenticator,
     bound: Duration,
     feed: OnceLock<Arc<Feed>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -74,27 +69,6 @@ pub struct Options {
 
 /// How a request is told from one that is not allowed to wait.
 type Opener = fn(&Root, &beneath::RelPath) -> Result<File, beneath::Error>;
-
-/// What the store's answer to "who is this" asks for.
-enum Identified {
-    As(Ground, UserName),
-    /// A password has to be hashed first. `user` is `None` where no password would do.
-    Unverified {
-        record: String,
-        user: Option<UserId>,
-        reason: Reason,
-    },
-}
-
-/// One answer of the store.
-enum Answer<T> {
-    Decided(T),
-    Unverified {
-        record: String,
-        user: Option<UserId>,
-        reason: Reason,
-    },
-}
 
 impl Catalog {
     /// Opens the catalog that is there.
@@ -135,9 +109,8 @@ impl Catalog {
         Ok(Self {
             store: Arc::new(Store::open(store.path(), missing)?),
             roots: RwLock::new(roots.into_iter().collect()),
-            hashing: Hashing::new(options.hashing_at_once, options.hashing_queue),
-            verified: Verified::new().map_err(failed)?,
-            nobody: Record::of_nobody(),
+            authenticator: Authenticator::new(options.hashing_at_once, options.hashing_queue)
+                .map_err(failed)?,
             bound: options.revocation_bound,
             feed: OnceLock::new(),
             thread: Mutex::default(),
@@ -209,6 +182,15 @@ impl Catalog {
         })
     }
 
+    /// The catalog's revision now: whether the store can be asked, in one cheap question.
+    ///
+    /// # Errors
+    ///
+    /// [`RefusalKind::Unavailable`](crate::RefusalKind::Unavailable).
+    pub fn revision(&self) -> Result<Revision, Refusal> {
+        self.store.read(|snapshot| Ok(crate::store::revision(snapshot)?))
+    }
+
     /// Puts another directory in a root's place, for trees that are replaced as a whole; leases under way keep the
     /// file they opened.
     pub fn set_root(&self, name: RootName, root: Arc<Root>) {
@@ -222,19 +204,7 @@ impl Catalog {
     /// From memory: who, may they, as of when.
     fn recall(&self, feed: &Feed, credentials: &Credentials, id: &FileId) -> Option<(u64, Arc<Decision>)> {
         feed.registry.recall(|memory| {
-            let ground = match &credentials.shown {
-                Shown::Basic { user, password } => {
-                    let known = memory.user(user)?;
-                    let digest = self.verified.digest(user, password, &known.record);
-                    self.verified.recall(known.ground.user, &digest)?;
-                    known.ground
-                }
-                Shown::Bearer(token) => {
-                    let known = memory.token(&token_digest(token))?;
-                    (known.expires > Millis::now()).then_some(known.ground)?
-                }
-                Shown::Malformed => return None,
-            };
+            let ground = self.authenticator.recall(memory, credentials)?;
             memory.decision(ground, *id).cloned()
         })
     }
@@ -282,135 +252,21 @@ impl Catalog {
         credentials: &Credentials,
         ask: impl Fn(&Connection, Ground, UserName) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
+        let feed = self.feed.get().map(Arc::as_ref);
         for _ in 0..ATTEMPTS {
             let answer = self.store.read(|snapshot| {
-                Ok::<_, Refusal>(match self.identify(snapshot, credentials)? {
-                    Identified::As(ground, name) => Answer::Decided(ask(snapshot, ground, name)?),
-                    Identified::Unverified { record, user, reason } => {
-                        Answer::Unverified { record, user, reason }
-                    }
-                })
+                let (ground, name) = match self.authenticator.identify(snapshot, credentials, feed)? {
+                    Identified::As(ground, name) => (ground, name),
+                    Identified::Unverified(unverified) => return Ok::<_, Refusal>(Err(unverified)),
+                };
+                ask(snapshot, ground, name).map(Ok)
             })?;
             match answer {
-                Answer::Decided(decided) => return Ok(decided),
-                Answer::Unverified { record, user, reason } => {
-                    self.verify(credentials, &record, user, reason)?
-                }
+                Ok(decided) => return Ok(decided),
+                Err(unverified) => self.authenticator.verify(credentials, &unverified)?,
             }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
-    }
-
-    fn identify(&self, snapshot: &Connection, credentials: &Credentials) -> Result<Identified, Refusal> {
-        match &credentials.shown {
-            Shown::Basic { user, password } => self.identify_user(snapshot, user, password),
-            Shown::Bearer(token) => self.identify_token(snapshot, token),
-            Shown::Malformed => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
-        }
-    }
-
-    fn identify_user(
-        &self,
-        snapshot: &Connection,
-        name: &str,
-        password: &[u8],
-    ) -> Result<Identified, Refusal> {
-        let unverified = |record: String, user, reason| Identified::Unverified { record, user, reason };
-        let Some(user) = decide::user(snapshot, name)? else {
-            return Ok(unverified(self.nobody.to_string(), None, Reason::UnknownUser));
-        };
-        if !user.enabled {
-            return Ok(unverified(user.record.to_string(), None, Reason::DisabledUser));
-        }
-        let digest = self.verified.digest(name, password, &user.record);
-        if self.verified.recall(user.id, &digest).is_none() {
-            return Ok(unverified(
-                user.record.to_string(),
-                Some(user.id),
-                Reason::WrongPassword,
-            ));
-        }
-        let ground = Ground {
-            user: user.id,
-            epoch: user.epoch,
-            token: None,
-        };
-        self.remember_user(snapshot, ground, &user)?;
-        Ok(Identified::As(ground, user.name))
-    }
-
-    fn remember_user(
-        &self,
-        snapshot: &Connection,
-        ground: Ground,
-        user: &decide::User,
-    ) -> Result<(), Refusal> {
-        let Some(feed) = self.feed.get() else {
-            return Ok(());
-        };
-        let known = Arc::new(KnownUser {
-            ground,
-            name: user.name.clone(),
-            record: Arc::clone(&user.record),
-        });
-        let revision = crate::store::revision(snapshot)?;
-        feed.registry
-            .remember(revision.as_u64(), |memory| memory.add_user(known));
-        Ok(())
-    }
-
-    fn identify_token(&self, snapshot: &Connection, token: &[u8]) -> Result<Identified, Refusal> {
-        const REFUSED: Refusal = Refusal::unauthenticated(Reason::UnknownToken);
-        let digest = token_digest(token);
-        let token = decide::token(snapshot, &digest)?.ok_or(REFUSED)?;
-        let user = decide::user_by_id(snapshot, token.user)?.ok_or(REFUSED)?;
-        if token.expires <= Millis::now() {
-            return Err(REFUSED);
-        }
-        if !user.enabled {
-            return Err(Refusal::unauthenticated(Reason::DisabledUser));
-        }
-        let ground = Ground {
-            user: user.id,
-            epoch: user.epoch,
-            token: Some(token.id),
-        };
-        if let Some(feed) = self.feed.get() {
-            let known = KnownToken {
-                ground,
-                expires: token.expires,
-            };
-            let revision = crate::store::revision(snapshot)?;
-            feed.registry
-                .remember(revision.as_u64(), |memory| memory.add_token(digest, known));
-        }
-        Ok(Identified::As(ground, user.name))
-    }
-
-    /// Hashes, which takes the same time whether there is such a user or not.
-    fn verify(
-        &self,
-        credentials: &Credentials,
-        record: &str,
-        user: Option<UserId>,
-        reason: Reason,
-    ) -> Result<(), Refusal> {
-        let Shown::Basic { user: name, password } = &credentials.shown else {
-            return Err(Refusal::unauthenticated(reason));
-        };
-        let parsed = Record::parse(record).unwrap_or_else(|_| self.nobody.clone());
-        let found = self
-            .hashing
-            .verify(&parsed, password)
-            .map_err(|_| Refusal::busy(Duration::from_secs(1), Reason::HashingQueueFull))?;
-        match (user, found) {
-            (Some(user), Ok(Some(matched))) => {
-                let digest = self.verified.digest(name, password, record);
-                self.verified.remember(user, digest, &matched);
-                Ok(())
-            }
-            _ => Err(Refusal::unauthenticated(reason)),
-        }
     }
 
     /// The feed of this process, started by whoever needs it first.
@@ -478,11 +334,6 @@ impl Options {
         self.hashing_queue = queue;
         self
     }
-}
-
-/// 256 random bits need no salt and no slow hash: whoever reads the store cannot search for them.
-pub(crate) fn token_digest(token: &[u8]) -> [u8; 32] {
-    *blake3::hash(token).as_bytes()
 }
 
 /// How often a decision that was overtaken is made again.

@@ -20,6 +20,7 @@
 //! Several processes may share one SQLite file on one machine, not across a network file system.
 
 mod administration;
+mod authentication;
 mod catalog;
 mod credential;
 mod entry;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::{Actor, Administration, Change, Takes};
-use crate::catalog::token_digest;
+use crate::authentication::token_digest;
 use crate::error::AdminError;
 use crate::store::{Millis, audit, users};
 use crate::subject::{Role, UserName};
@@ -39,7 +39,7 @@ impl Administration<'_> {
         }
         let mut bits = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bits)?;
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bits));
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
         let now = Millis::now();
         let expires = Millis::from(now.to_system_time() + ttl);
         let (value, revision) = self.catalog.store.write(|writing| {

@@ -172,7 +172,12 @@ impl Administration<'_> {
         let failed = |error: crate::credential::record::RecordError| {
             AdminError::new(AdminErrorKind::Unavailable, error.0)
         };
-        let record = self.catalog.hashing.record(password).map_err(busy)?;
+        let record = self
+            .catalog
+            .authenticator
+            .hashing
+            .record(password)
+            .map_err(busy)?;
         Ok(record.map_err(failed)?.to_string())
     }
 }

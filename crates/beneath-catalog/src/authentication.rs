@@ -1,0 +1,170 @@
+//! [`Authenticator`]: who somebody is, of one snapshot; and the password hashing that must not happen inside one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::credential::hashing::Hashing;
+use crate::credential::record::Record;
+use crate::credential::verified::Verified;
+use crate::credential::{Credentials, Shown};
+use crate::refusal::{Reason, Refusal};
+use crate::revocation::Feed;
+use crate::revocation::memory::{KnownToken, KnownUser, Memory};
+use crate::store::Millis;
+use crate::store::decide::{self, Ground};
+use crate::subject::{UserId, UserName};
+
+/// Tells who somebody is by what they show.
+pub(crate) struct Authenticator {
+    pub(crate) hashing: Hashing,
+    verified: Verified,
+    /// Whoever is nobody is checked against this, so that it takes as long.
+    nobody: Arc<str>,
+}
+
+/// Who somebody is, or what has to be done to know.
+pub(crate) enum Identified {
+    As(Ground, UserName),
+    Unverified(Unverified),
+}
+
+/// A password that has to be hashed before its user is known.
+pub(crate) struct Unverified {
+    record: Arc<str>,
+    /// `None` where no password would do.
+    user: Option<UserId>,
+    /// Why they are refused if the password is not the record's.
+    reason: Reason,
+}
+
+impl Authenticator {
+    pub(crate) fn new(hashing_at_once: usize, hashing_queue: usize) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            hashing: Hashing::new(hashing_at_once, hashing_queue),
+            verified: Verified::new()?,
+            nobody: Record::of_nobody().to_string().into(),
+        })
+    }
+
+    /// From memory.
+    pub(crate) fn recall(&self, memory: &Memory, credentials: &Credentials) -> Option<Ground> {
+        match &credentials.shown {
+            Shown::Basic { user, password } => {
+                let known = memory.user(user)?;
+                let digest = self.verified.digest(user, password, &known.record);
+                self.verified.recall(known.ground.user, &digest)?;
+                Some(known.ground)
+            }
+            Shown::Bearer(token) => {
+                let known = memory.token(&token_digest(token))?;
+                (known.expires > Millis::now()).then_some(known.ground)
+            }
+            Shown::Malformed => None,
+        }
+    }
+
+    /// From the store; what is found is remembered with `feed`, as of this snapshot.
+    pub(crate) fn identify(
+        &self,
+        snapshot: &Connection,
+        credentials: &Credentials,
+        feed: Option<&Feed>,
+    ) -> Result<Identified, Refusal> {
+        match &credentials.shown {
+            Shown::Basic { user, password } => self.identify_user(snapshot, user, password, feed),
+            Shown::Bearer(token) => identify_token(snapshot, token, feed),
+            Shown::Malformed => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
+        }
+    }
+
+    fn identify_user(
+        &self,
+        snapshot: &Connection,
+        name: &str,
+        password: &[u8],
+        feed: Option<&Feed>,
+    ) -> Result<Identified, Refusal> {
+        let unverified = |record: &Arc<str>, user, reason| {
+            let record = Arc::clone(record);
+            Ok(Identified::Unverified(Unverified { record, user, reason }))
+        };
+        let Some(user) = decide::user(snapshot, name)? else {
+            return unverified(&self.nobody, None, Reason::UnknownUser);
+        };
+        if !user.enabled {
+            return unverified(&user.record, None, Reason::DisabledUser);
+        }
+        let digest = self.verified.digest(name, password, &user.record);
+        if self.verified.recall(user.id, &digest).is_none() {
+            return unverified(&user.record, Some(user.id), Reason::WrongPassword);
+        }
+        let ground = Ground {
+            user: user.id,
+            epoch: user.epoch,
+            token: None,
+        };
+        if let Some(feed) = feed {
+            let known = Arc::new(KnownUser {
+                ground,
+                name: user.name.clone(),
+                record: user.record,
+            });
+            feed.remember(snapshot, |memory| memory.add_user(known))?;
+        }
+        Ok(Identified::As(ground, user.name))
+    }
+
+    /// Hashes, which takes the same time whether there is such a user or not.
+    pub(crate) fn verify(&self, credentials: &Credentials, unverified: &Unverified) -> Result<(), Refusal> {
+        let refused = Refusal::unauthenticated(unverified.reason);
+        let Shown::Basic { user: name, password } = &credentials.shown else {
+            return Err(refused);
+        };
+        let record = Record::parse(&unverified.record).unwrap_or_else(|_| Record::of_nobody());
+        let found = self
+            .hashing
+            .verify(&record, password)
+            .map_err(|_| Refusal::busy(Duration::from_secs(1), Reason::HashingQueueFull))?;
+        match (unverified.user, found) {
+            (Some(user), Ok(Some(matched))) => {
+                let digest = self.verified.digest(name, password, &unverified.record);
+                self.verified.remember(user, digest, &matched);
+                Ok(())
+            }
+            _ => Err(refused),
+        }
+    }
+}
+
+fn identify_token(snapshot: &Connection, token: &[u8], feed: Option<&Feed>) -> Result<Identified, Refusal> {
+    const REFUSED: Refusal = Refusal::unauthenticated(Reason::UnknownToken);
+    let digest = token_digest(token);
+    let token = decide::token(snapshot, &digest)?.ok_or(REFUSED)?;
+    let user = decide::user_by_id(snapshot, token.user)?.ok_or(REFUSED)?;
+    if token.expires <= Millis::now() {
+        return Err(REFUSED);
+    }
+    if !user.enabled {
+        return Err(Refusal::unauthenticated(Reason::DisabledUser));
+    }
+    let ground = Ground {
+        user: user.id,
+        epoch: user.epoch,
+        token: Some(token.id),
+    };
+    if let Some(feed) = feed {
+        let known = KnownToken {
+            ground,
+            expires: token.expires,
+        };
+        feed.remember(snapshot, |memory| memory.add_token(digest, known))?;
+    }
+    Ok(Identified::As(ground, user.name))
+}
+
+/// 256 random bits need no salt and no slow hash: whoever reads the store cannot search for them.
+pub(crate) fn token_digest(token: &[u8]) -> [u8; 32] {
+    *blake3::hash(token).as_bytes()
+}
