@@ -188,6 +188,9 @@ fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(
             format!("its schema is {version}, and this program knows {newest}"),
         ),
         (APPLICATION, 1.., 1..) => return Ok(()),
+        (0, 0, 0) if (1..SQLITE_HEADER).contains(&length(path)?) => {
+            (ConnectErrorKind::NotACatalog, "it is no database".to_owned())
+        }
         (0, 0, 0) if missing == Missing::Create => return Ok(()),
         (0, 0, 0) => (ConnectErrorKind::NotACatalog, "it is empty".to_owned()),
         _ => (
@@ -197,6 +200,18 @@ fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(
     };
     Err(ConnectError::new(path, kind, detail))
 }
+
+/// SQLite takes anything shorter than its smallest page for an empty database, and would write over it.
+fn length(path: &Path) -> Result<u64, ConnectError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's own database: not a served file"
+    )]
+    let length = std::fs::File::open(path).and_then(|file| Ok(file.metadata()?.len()));
+    length.map_err(|error| ConnectError::new(path, kind_of_io(&error), error))
+}
+
+const SQLITE_HEADER: u64 = 512;
 
 fn set_up_file(connection: &Connection) -> Result<(), rusqlite::Error> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;

@@ -1,0 +1,114 @@
+//! A catalog over a real directory and a real SQLite file, and the acts that tests are made of.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beneath::{RelPath, Root, ambient_authority};
+use beneath_catalog::{
+    Administration, Catalog, Credentials, FileId, GroupName, Options, Password, Publication, Role, RootName,
+    StoreUrl, Subject, UserName,
+};
+
+/// The directory `files` is the root called `files`; the catalog lies beside it.
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub catalog: Catalog,
+}
+
+pub const PASSWORD: &str = "correct horse";
+
+impl Place {
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("files")).unwrap();
+        let catalog = connect(directory.path(), options);
+        Self { directory, catalog }
+    }
+
+    pub fn files(&self) -> PathBuf {
+        self.directory.path().join("files")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("catalog.db")
+    }
+
+    /// What another process would have: its own connections, memory and feed.
+    pub fn another(&self, options: Options) -> Catalog {
+        connect(self.directory.path(), options)
+    }
+
+    pub fn operator(&self) -> Administration<'_> {
+        self.catalog.operator(ambient_authority())
+    }
+
+    pub fn add_user(&self, name: &str) {
+        self.add_user_as(name, Role::Reader);
+    }
+
+    pub fn add_user_as(&self, name: &str, role: Role) {
+        let _ = self
+            .operator()
+            .add_user(&user(name), &password(PASSWORD), role)
+            .unwrap();
+    }
+
+    pub fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.files().join(name), content).unwrap();
+    }
+
+    /// Writes a file and publishes it to `subjects`.
+    pub fn publish(&self, name: &str, subjects: &[&str]) -> FileId {
+        self.write(name, "content");
+        let mut publication = publication(name);
+        for subject in subjects {
+            publication = publication.to(self::subject(subject), None);
+        }
+        *self.operator().publish(&publication).unwrap().value().id()
+    }
+}
+
+pub fn connect(directory: &Path, options: Options) -> Catalog {
+    let root = Root::open_ambient(directory.join("files"), ambient_authority()).unwrap();
+    let store = StoreUrl::sqlite(directory.join("catalog.db"));
+    Catalog::create(&store, [(root_name("files"), Arc::new(root))], options).unwrap()
+}
+
+pub fn publication(path: &str) -> Publication {
+    Publication::new(root_name("files"), RelPath::parse(path).unwrap())
+}
+
+pub fn bound(milliseconds: u64) -> Options {
+    Options::default().revocation_bound(Duration::from_millis(milliseconds))
+}
+
+pub fn basic(user: &str) -> Credentials {
+    Credentials::basic(user.as_bytes(), PASSWORD.as_bytes())
+}
+
+pub fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+pub fn group(name: &str) -> GroupName {
+    name.parse().unwrap()
+}
+
+pub fn subject(text: &str) -> Subject {
+    text.parse().unwrap()
+}
+
+pub fn root_name(name: &str) -> RootName {
+    name.parse().unwrap()
+}
+
+pub fn password(text: &str) -> Password {
+    text.parse().unwrap()
+}

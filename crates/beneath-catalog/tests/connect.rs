@@ -1,0 +1,108 @@
+//! What is at the catalog's path is used if it is a catalog, made if that was asked for, and otherwise left alone.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use beneath_catalog::{Catalog, ConnectErrorKind, Options, StoreUrl};
+use common::{Place, basic};
+
+fn connect(path: &Path) -> Result<Catalog, beneath_catalog::ConnectError> {
+    Catalog::connect(&StoreUrl::sqlite(path), [], Options::default())
+}
+
+fn create(path: &Path) -> Result<Catalog, beneath_catalog::ConnectError> {
+    Catalog::create(&StoreUrl::sqlite(path), [], Options::default())
+}
+
+#[test]
+fn a_new_catalog_is_readable_by_its_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let _catalog = create(&path).unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+    }
+}
+
+#[test]
+fn a_missing_catalog_is_made_only_when_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    assert_eq!(connect(&path).unwrap_err().kind(), ConnectErrorKind::Missing);
+    assert!(!path.exists());
+    drop(create(&path).unwrap());
+    drop(connect(&path).unwrap());
+    drop(create(&path).unwrap());
+}
+
+#[test]
+fn what_is_not_a_catalog_is_named_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let foreign = rusqlite::Connection::open(directory.path().join("foreign.db")).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        .unwrap();
+    drop(foreign);
+    std::fs::write(directory.path().join("text"), "dear diary, ".repeat(1000)).unwrap();
+    std::fs::write(directory.path().join("short"), "x").unwrap();
+    for name in ["foreign.db", "text", "short"] {
+        let path = directory.path().join(name);
+        let before = std::fs::read(&path).unwrap();
+        for result in [connect(&path), create(&path)] {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ConnectErrorKind::NotACatalog, "{name}: {error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(std::fs::read(&path).unwrap() == before, "{name} was written to");
+    }
+}
+
+#[test]
+fn a_directory_and_a_path_through_nothing_are_errors_that_say_so() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        create(directory.path()).unwrap_err().kind(),
+        ConnectErrorKind::NotACatalog
+    );
+    let error = create(&directory.path().join("missing/catalog.db")).unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Missing);
+    assert!(error.to_string().contains("missing/catalog.db"), "{error}");
+}
+
+#[test]
+fn a_catalog_of_a_newer_version_is_not_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    drop(create(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 999).unwrap();
+    drop(connection);
+    let error = connect(&path).unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Newer);
+    assert!(error.to_string().contains("999"), "{error}");
+}
+
+#[test]
+fn a_damaged_catalog_allows_nothing() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    let path = place.database();
+    drop(place.catalog);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    match connect(&path) {
+        Err(error) => assert_eq!(error.kind(), ConnectErrorKind::Failed, "{error}"),
+        Ok(catalog) => assert!(catalog.open(&basic("ann"), &id).is_err()),
+    }
+}
