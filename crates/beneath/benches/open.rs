@@ -1,4 +1,4 @@
-//! What an open costs, beside what other servers do instead. `cargo bench -p beneath`
+//! What an open, its metadata and the close cost, beside what other servers do instead. `cargo bench -p beneath`
 
 #![allow(
     clippy::disallowed_methods,
@@ -43,7 +43,7 @@ fn try_open_warm(bencher: Bencher<'_, '_>) {
     let tree = tree();
     let root = Root::open_ambient(tree.path(), ambient_authority()).unwrap();
     let path = RelPath::parse(FILE).unwrap();
-    bencher.bench_local(|| root.try_open(black_box(&path)).unwrap());
+    bencher.bench_local(|| drop(root.try_open(black_box(&path)).unwrap()));
 }
 
 #[divan::bench]
@@ -85,7 +85,7 @@ fn bench_root(bencher: Bencher<'_, '_>, policy: Policy, backend: Forced) {
     let tree = tree();
     let root = testing::open_ambient(tree.path(), policy, backend, ambient_authority()).unwrap();
     let path = RelPath::parse(FILE).unwrap();
-    bencher.bench_local(|| root.open(black_box(&path)).unwrap());
+    bencher.bench_local(|| drop(root.open(black_box(&path)).unwrap()));
 }
 
 /// With the metadata of the opened file, which a `beneath::File` has in hand as well.
@@ -95,7 +95,8 @@ fn bench_by_name(bencher: Bencher<'_, '_>, open: impl Fn(&Path) -> std::fs::File
     bencher.bench_local(|| {
         let file = open(black_box(&root));
         let metadata = file.metadata().unwrap();
-        (file, metadata)
+        black_box(metadata);
+        drop(file);
     });
 }
 
