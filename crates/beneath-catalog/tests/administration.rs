@@ -1,0 +1,388 @@
+//! Acts that change who may have what: all or nothing, by whoever may, and written down.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use beneath::RelPath;
+use beneath_catalog::{
+    AdminErrorKind, Administration, Credentials, Entry, Page, Principal, Publication, Role,
+};
+use common::{Place, basic, group, password, publication, root_name, subject, user};
+
+/// Somebody who came with a bearer token, as changes need.
+fn bearer(place: &Place, name: &str) -> Principal {
+    let token = place
+        .operator()
+        .create_token(&user(name), Duration::from_secs(60))
+        .unwrap();
+    let shown = Credentials::bearer(token.value().reveal().as_bytes());
+    place.catalog.authenticate(&shown).unwrap()
+}
+
+#[test]
+fn no_two_users_differ_in_letter_case_only() {
+    let place = Place::new();
+    place.add_user("Ann");
+    for other in ["Ann", "ann", "ANN"] {
+        let error = place
+            .operator()
+            .add_user(&user(other), &password("x"), Role::Reader)
+            .unwrap_err();
+        assert_eq!(error.kind(), AdminErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("user:Ann"), "{error}");
+    }
+    let _ = place.operator().add_group(&group("Ann")).unwrap();
+    assert_eq!(
+        place.operator().add_group(&group("aNN")).unwrap_err().kind(),
+        AdminErrorKind::AlreadyExists
+    );
+}
+
+#[test]
+fn of_many_who_add_the_same_user_at_once_one_succeeds() {
+    let place = Place::new();
+    let names = ["x-y", "X-Y", "x-Y", "X-y"];
+    let added: usize = std::thread::scope(|scope| {
+        let threads = names.map(|name| {
+            let place = &place;
+            scope.spawn(move || {
+                place
+                    .operator()
+                    .add_user(&user(name), &password("x"), Role::Reader)
+                    .is_ok()
+            })
+        });
+        threads
+            .into_iter()
+            .map(|thread| usize::from(thread.join().unwrap()))
+            .sum()
+    });
+    assert_eq!(added, 1);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let place = Place::new();
+    let (nobody, nothing) = (user("nobody"), group("nothing"));
+    let operator = place.operator();
+    let id = place.publish("a", &[]);
+    let errors = [
+        operator.set_password(&nobody, &password("x")).unwrap_err(),
+        operator.set_role(&nobody, Role::Admin).unwrap_err(),
+        operator.disable_user(&nobody).unwrap_err(),
+        operator.enable_user(&nobody).unwrap_err(),
+        operator.remove_user(&nobody).unwrap_err(),
+        operator.user(&nobody).unwrap_err(),
+        operator.remove_group(&nothing).unwrap_err(),
+        operator.join_group(&nothing, &nobody).unwrap_err(),
+        operator.grant(&id, &subject("user:nobody"), None).unwrap_err(),
+        operator.revoke(&id, &subject("group:nothing")).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), AdminErrorKind::NotFound);
+        let named = error.to_string();
+        assert!(named.contains("nobody") || named.contains("nothing"), "{named}");
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_not_published() {
+    let place = Place::new();
+    std::fs::create_dir(place.files().join("directory")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", place.files().join("link")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.files().join("fifo"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    for name in ["directory", "link", "fifo", "missing", "missing/too"] {
+        let error = place.operator().publish(&publication(name)).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.field()),
+            (AdminErrorKind::Invalid, Some("path")),
+            "{name}"
+        );
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let elsewhere = Publication::new(root_name("elsewhere"), RelPath::parse("a").unwrap());
+    let error = place.operator().publish(&elsewhere).unwrap_err();
+    assert_eq!(error.field(), Some("root"));
+    assert!(place.operator().files(Page::default()).unwrap().items.is_empty());
+}
+
+#[test]
+fn names_and_media_types_that_no_client_could_use_are_refused() {
+    let place = Place::new();
+    place.write("a", "x");
+    for name in [b"".as_slice(), b"a/b", b"a\0b", &[b'x'; 256]] {
+        let error = place
+            .operator()
+            .publish(&publication("a").named(name))
+            .unwrap_err();
+        assert_eq!(error.field(), Some("name"), "{name:?}");
+    }
+    for media_type in [
+        "",
+        "text",
+        "text/",
+        "/plain",
+        "text/plain\r\nX: y",
+        "tëxt/plain",
+        "a b/c",
+    ] {
+        let error = place
+            .operator()
+            .publish(&publication("a").media_type(media_type))
+            .unwrap_err();
+        assert_eq!(error.field(), Some("media_type"), "{media_type:?}");
+    }
+    let publication = publication("a")
+        .named(b"q3 \xff\n.pdf".as_slice())
+        .media_type("text/plain; charset=utf-8");
+    let entry = place.operator().publish(&publication).unwrap().into_value();
+    assert_eq!(entry.name(), b"q3 \xff\n.pdf");
+    assert_eq!(entry.media_type(), Some("text/plain; charset=utf-8"));
+}
+
+#[test]
+fn a_publication_that_fails_half_way_leaves_nothing() {
+    let place = Place::new();
+    place.write("a", "x");
+    let publication = publication("a").to(subject("user:nobody"), None);
+    assert_eq!(
+        place.operator().publish(&publication).unwrap_err().kind(),
+        AdminErrorKind::NotFound
+    );
+    assert!(place.operator().files(Page::default()).unwrap().items.is_empty());
+}
+
+#[test]
+fn a_password_changes_nothing_but_a_token_does() {
+    let place = Place::new();
+    place.add_user_as("root", Role::Admin);
+    let with_password = place.catalog.authenticate(&basic("root")).unwrap();
+    let refused = place
+        .catalog
+        .administration(&with_password)
+        .add_group(&group("g"))
+        .unwrap_err();
+    assert_eq!(refused.kind(), AdminErrorKind::TokenRequired);
+    assert!(
+        place
+            .catalog
+            .administration(&with_password)
+            .groups()
+            .unwrap()
+            .is_empty(),
+        "reading is allowed"
+    );
+    let with_token = bearer(&place, "root");
+    let _ = place
+        .catalog
+        .administration(&with_token)
+        .add_group(&group("g"))
+        .unwrap();
+}
+
+#[test]
+fn each_role_does_what_it_may_and_no_more() {
+    let place = Place::new();
+    for (name, role) in [
+        ("root", Role::Admin),
+        ("pub", Role::Publisher),
+        ("ann", Role::Reader),
+    ] {
+        place.add_user_as(name, role);
+    }
+    let foreign = place.publish("foreign", &[]);
+    place.write("own", "x");
+    type Act = fn(&Administration<'_>, &beneath_catalog::FileId) -> Result<(), AdminErrorKind>;
+    fn done<T>(result: Result<T, beneath_catalog::AdminError>) -> Result<(), AdminErrorKind> {
+        result.map(drop).map_err(|error| error.kind())
+    }
+    let (refused, not_found) = (Err(AdminErrorKind::Refused), Err(AdminErrorKind::NotFound));
+    let acts: [(&str, Act, [Result<(), AdminErrorKind>; 3]); 8] = [
+        (
+            "publish",
+            |a, _| done(a.publish(&publication("own"))),
+            [Ok(()), Ok(()), refused],
+        ),
+        (
+            "grant",
+            |a, id| done(a.grant(id, &subject("user:ann"), None)),
+            [Ok(()), not_found, refused],
+        ),
+        ("show", |a, id| done(a.file(id)), [Ok(()), not_found, refused]),
+        (
+            "change",
+            |a, id| done(a.change(id, None, Some(b"n"), None)),
+            [Ok(()), not_found, refused],
+        ),
+        (
+            "add user",
+            |a, _| done(a.add_user(&user("new"), &password("x"), Role::Admin)),
+            [Ok(()), refused, refused],
+        ),
+        (
+            "promote self",
+            |a, _| done(a.set_role(&user("ann"), Role::Admin)),
+            [Ok(()), refused, refused],
+        ),
+        (
+            "others' password",
+            |a, _| done(a.set_password(&user("new"), &password("y"))),
+            [Ok(()), refused, refused],
+        ),
+        (
+            "unpublish",
+            |a, id| done(a.unpublish(id)),
+            [Ok(()), not_found, refused],
+        ),
+    ];
+    for (who, name) in ["pub", "ann", "root"].into_iter().enumerate() {
+        let principal = bearer(&place, name);
+        for (what, act, expected) in &acts {
+            let expected = expected[[1, 2, 0][who]];
+            let did = act(&place.catalog.administration(&principal), &foreign);
+            // "others' password" needs the user that only the administrator adds.
+            if *what == "others' password" && name != "root" {
+                assert!(did.is_err(), "{name}: {what}");
+                continue;
+            }
+            assert_eq!(did, expected, "{name}: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_role_counts_as_it_is_when_the_act_is_done_not_when_somebody_logged_in() {
+    let place = Place::new();
+    place.add_user_as("pub", Role::Publisher);
+    place.write("a", "x");
+    let principal = bearer(&place, "pub");
+    let administration = place.catalog.administration(&principal);
+    let _ = administration.publish(&publication("a")).unwrap();
+    let _ = place.operator().set_role(&user("pub"), Role::Reader).unwrap();
+    assert_eq!(
+        administration.publish(&publication("a")).unwrap_err().kind(),
+        AdminErrorKind::Refused
+    );
+    let _ = place.operator().set_role(&user("pub"), Role::Publisher).unwrap();
+    let _ = administration.publish(&publication("a")).unwrap();
+    let _ = place
+        .operator()
+        .set_password(&user("pub"), &password("another"))
+        .unwrap();
+    assert_eq!(
+        administration.publish(&publication("a")).unwrap_err().kind(),
+        AdminErrorKind::Refused
+    );
+}
+
+#[test]
+fn whoever_publishes_owns_and_an_owner_is_not_removed() {
+    let place = Place::new();
+    place.add_user_as("pub", Role::Publisher);
+    place.write("a", "x");
+    let principal = bearer(&place, "pub");
+    let administration = place.catalog.administration(&principal);
+    let entry = administration.publish(&publication("a")).unwrap().into_value();
+    assert_eq!(entry.owner(), Some(&user("pub")));
+    let for_another = publication("a").owned_by(user("root"));
+    assert_eq!(
+        administration.publish(&for_another).unwrap_err().kind(),
+        AdminErrorKind::Refused
+    );
+
+    assert_eq!(
+        place.operator().remove_user(&user("pub")).unwrap_err().kind(),
+        AdminErrorKind::InUse
+    );
+    let _ = place.operator().unpublish(entry.id()).unwrap();
+    let _ = place.operator().remove_user(&user("pub")).unwrap();
+}
+
+#[test]
+fn of_two_changes_to_one_version_the_second_is_stale() {
+    let place = Place::new();
+    let id = place.publish("a", &[]);
+    let version = place.operator().file(&id).unwrap().entry.version();
+    let changed = place
+        .operator()
+        .change(&id, Some(version), Some(b"b"), None)
+        .unwrap()
+        .into_value();
+    assert!(changed.version() > version);
+    let stale = place
+        .operator()
+        .change(&id, Some(version), Some(b"c"), None)
+        .unwrap_err();
+    assert_eq!(stale.kind(), AdminErrorKind::Stale);
+    place.add_user("ann");
+    let _ = place.operator().grant(&id, &subject("user:ann"), None).unwrap();
+    let stale = place
+        .operator()
+        .change(&id, Some(changed.version()), Some(b"c"), None)
+        .unwrap_err();
+    assert_eq!(stale.kind(), AdminErrorKind::Stale, "grants are part of it");
+}
+
+#[test]
+fn everybody_lists_what_they_may_see_page_by_page() {
+    let place = Place::new();
+    for (name, role) in [
+        ("root", Role::Admin),
+        ("pub", Role::Publisher),
+        ("ann", Role::Reader),
+    ] {
+        place.add_user_as(name, role);
+    }
+    let _ = place.operator().add_group(&group("g")).unwrap();
+    let _ = place.operator().join_group(&group("g"), &user("ann")).unwrap();
+    for number in 0..30 {
+        let to: &[&str] = match number % 3 {
+            0 => &["user:ann"],
+            1 => &["group:g", "user:ann"],
+            _ => &[],
+        };
+        place.publish(&format!("{number:02}"), to);
+    }
+    place.write("own", "x");
+    let _ = place
+        .operator()
+        .publish(&publication("own").owned_by(user("pub")))
+        .unwrap();
+
+    let all = |administration: Administration<'_>| {
+        let (mut page, mut names) = (Page::first(7), Vec::new());
+        loop {
+            let listing = administration.files(page).unwrap();
+            names.extend(
+                listing
+                    .items
+                    .iter()
+                    .map(|entry: &Entry| String::from_utf8_lossy(entry.name()).into_owned()),
+            );
+            match listing.next {
+                Some(next) => page = page.at(next.to_string().parse().unwrap()),
+                None => return names,
+            }
+        }
+    };
+    let principal = |name| place.catalog.authenticate(&basic(name)).unwrap();
+    assert_eq!(all(place.operator()).len(), 31);
+    assert_eq!(all(place.catalog.administration(&principal("root"))).len(), 31);
+    assert_eq!(all(place.catalog.administration(&principal("pub"))), ["own"]);
+    let granted = all(place.catalog.administration(&principal("ann")));
+    let expected: Vec<_> = (0..30)
+        .rev()
+        .filter(|number| number % 3 != 2)
+        .map(|n| format!("{n:02}"))
+        .collect();
+    assert_eq!(granted, expected);
+}

@@ -1,0 +1,319 @@
+//! Every kind of loss of right is a revocation, whoever made it, and no lease outlives it by more than the bound.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use beneath::{Source as _, ambient_authority};
+use beneath_catalog::{Administration, Catalog, Credentials, FileId, Lease, RefusalKind, Role};
+use common::{Place, basic, bound, group, password, subject, user};
+
+struct Scene {
+    place: Place,
+    id: FileId,
+    token: String,
+}
+
+/// What the lease of each case rests on.
+#[derive(Clone, Copy, Debug)]
+enum Holder {
+    Granted,
+    Grouped,
+    Admin,
+    Bearer,
+}
+
+type Loss = fn(&Administration<'_>, &Scene);
+
+const LOSSES: [(&str, Holder, Loss); 14] = [
+    ("grant revoked", Holder::Granted, |a, s| {
+        drop(a.revoke(&s.id, &subject("user:granted")).unwrap())
+    }),
+    ("grant shortened", Holder::Granted, |a, s| {
+        drop(
+            a.grant(&s.id, &subject("user:granted"), Some(SystemTime::now()))
+                .unwrap(),
+        );
+    }),
+    ("left the group", Holder::Grouped, |a, _| {
+        drop(a.leave_group(&group("g"), &user("grouped")).unwrap())
+    }),
+    ("group removed", Holder::Grouped, |a, _| {
+        drop(a.remove_group(&group("g")).unwrap())
+    }),
+    ("group's grant revoked", Holder::Grouped, |a, s| {
+        drop(a.revoke(&s.id, &subject("group:g")).unwrap())
+    }),
+    ("role changed", Holder::Admin, |a, _| {
+        drop(a.set_role(&user("admin"), Role::Reader).unwrap())
+    }),
+    ("user disabled", Holder::Granted, |a, _| {
+        drop(a.disable_user(&user("granted")).unwrap())
+    }),
+    ("user removed", Holder::Granted, |a, _| {
+        drop(a.remove_user(&user("granted")).unwrap())
+    }),
+    ("password changed", Holder::Granted, |a, _| {
+        drop(a.set_password(&user("granted"), &password("b")).unwrap())
+    }),
+    ("password changed (token)", Holder::Bearer, |a, _| {
+        drop(a.set_password(&user("granted"), &password("b")).unwrap());
+    }),
+    ("token revoked", Holder::Bearer, |a, s| {
+        drop(a.revoke_token(&s.token).unwrap())
+    }),
+    ("all tokens revoked", Holder::Bearer, |a, _| {
+        drop(a.revoke_tokens(&user("granted")).unwrap())
+    }),
+    ("grant revoked (token)", Holder::Bearer, |a, s| {
+        drop(a.revoke(&s.id, &subject("user:granted")).unwrap())
+    }),
+    ("unpublished", Holder::Granted, |a, s| {
+        drop(a.unpublish(&s.id).unwrap())
+    }),
+];
+
+impl Scene {
+    fn new() -> Self {
+        let place = Place::with(bound(1000));
+        place.add_user("granted");
+        place.add_user("grouped");
+        place.add_user("bystander");
+        place.add_user_as("admin", Role::Admin);
+        drop(place.operator().add_group(&group("g")).unwrap());
+        drop(
+            place
+                .operator()
+                .join_group(&group("g"), &user("grouped"))
+                .unwrap(),
+        );
+        let id = place.publish("a", &["user:granted", "group:g", "user:bystander"]);
+        let ttl = Duration::from_secs(600);
+        let token = place.operator().create_token(&user("granted"), ttl).unwrap();
+        let token = token.value().reveal().to_owned();
+        Self { place, id, token }
+    }
+
+    fn credentials(&self, holder: Holder) -> Credentials {
+        match holder {
+            Holder::Granted => basic("granted"),
+            Holder::Grouped => basic("grouped"),
+            Holder::Admin => basic("admin"),
+            Holder::Bearer => Credentials::bearer(self.token.as_bytes()),
+        }
+    }
+
+    /// By the store, and by memory.
+    fn leases(&self, holder: Holder) -> [Lease; 2] {
+        let credentials = self.credentials(holder);
+        let by_store = self.place.catalog.open(&credentials, &self.id).unwrap();
+        [
+            by_store,
+            self.place.catalog.try_open(&credentials, &self.id).unwrap(),
+        ]
+    }
+
+    fn assert_lost(&self, what: &str, holder: Holder, leases: &[Lease]) {
+        for lease in leases {
+            assert!(lease.still_held().is_err(), "{what}: a lease outlived it");
+        }
+        let credentials = self.credentials(holder);
+        assert!(
+            self.place.catalog.try_open(&credentials, &self.id).is_err(),
+            "{what}: memory outlived it"
+        );
+        let refusal = self.place.catalog.open(&credentials, &self.id).unwrap_err();
+        assert!(
+            matches!(
+                refusal.kind(),
+                RefusalKind::NotFound | RefusalKind::Unauthenticated
+            ),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn whatever_is_lost_in_this_process_is_lost_when_the_act_returns() {
+    for (what, holder, lose) in LOSSES {
+        let scene = Scene::new();
+        let leases = scene.leases(holder);
+        let bystander = scene.place.catalog.open(&basic("bystander"), &scene.id).unwrap();
+        lose(&scene.place.operator(), &scene);
+        scene.assert_lost(what, holder, &leases);
+        assert_eq!(
+            bystander.still_held().is_ok(),
+            what != "unpublished",
+            "{what}: who is not meant goes on"
+        );
+    }
+}
+
+#[test]
+fn whatever_is_lost_by_another_process_is_lost_when_its_act_returns() {
+    for (what, holder, lose) in LOSSES {
+        let scene = Scene::new();
+        let leases = scene.leases(holder);
+        let other: Catalog = scene.place.another(bound(1000));
+        let since = Instant::now();
+        lose(&other.operator(ambient_authority()), &scene);
+        let took = since.elapsed();
+        scene.assert_lost(what, holder, &leases);
+        assert!(
+            took < Duration::from_millis(950),
+            "{what}: acknowledged, not waited out ({took:?})"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_writes_the_tables_itself_revokes_too() {
+    let scene = Scene::new();
+    let leases = scene.leases(Holder::Granted);
+    let foreign = rusqlite::Connection::open(scene.place.database()).unwrap();
+    foreign.busy_timeout(Duration::from_secs(5)).unwrap();
+    foreign.execute("DELETE FROM grants", []).unwrap();
+    std::thread::sleep(Duration::from_millis(1000));
+    scene.assert_lost("DELETE FROM grants", Holder::Granted, &leases);
+}
+
+#[test]
+fn a_right_ends_by_the_clock_without_any_write() {
+    let place = Place::with(bound(200));
+    place.add_user("ann");
+    let id = place.publish("a", &[]);
+    let until = SystemTime::now() + Duration::from_millis(500);
+    drop(
+        place
+            .operator()
+            .grant(&id, &subject("user:ann"), Some(until))
+            .unwrap(),
+    );
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
+    assert!(lease.still_held().is_ok());
+    while SystemTime::now() < until + Duration::from_millis(5) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(lease.still_held().is_err());
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_err());
+    assert!(place.catalog.open(&basic("ann"), &id).is_err());
+}
+
+#[test]
+fn a_longer_grant_lets_a_lease_under_way_go_on() {
+    let place = Place::with(bound(200));
+    place.add_user("ann");
+    let id = place.publish("a", &[]);
+    let until = SystemTime::now() + Duration::from_millis(400);
+    drop(
+        place
+            .operator()
+            .grant(&id, &subject("user:ann"), Some(until))
+            .unwrap(),
+    );
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    drop(place.operator().grant(&id, &subject("user:ann"), None).unwrap());
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(lease.still_held().is_ok());
+}
+
+#[test]
+fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
+    let place = Place::with(bound(300));
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(lease.still_held().is_ok(), "while it answers, leases live");
+
+    // A table that cannot be asked is as good as a store that cannot.
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    foreign.busy_timeout(Duration::from_secs(5)).unwrap();
+    foreign
+        .execute_batch("PRAGMA foreign_keys = off; ALTER TABLE changes RENAME TO hidden")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(lease.still_held().is_err());
+    assert_eq!(
+        place.catalog.try_open(&basic("ann"), &id).unwrap_err().kind(),
+        RefusalKind::WouldBlock
+    );
+    assert_eq!(
+        place.catalog.open(&basic("ann"), &id).unwrap_err().kind(),
+        RefusalKind::Unavailable
+    );
+
+    foreign
+        .execute_batch("ALTER TABLE hidden RENAME TO changes")
+        .unwrap();
+    assert!(
+        lease.still_held().is_err(),
+        "a right that has fallen does not come back"
+    );
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(
+        place.catalog.open(&basic("ann"), &id).is_ok(),
+        "a new one can be had"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_waited_for_no_longer_than_its_bound_and_then_no_more() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    let dead = "INSERT INTO servers (id, acknowledged, bound) VALUES (zeroblob(16), 0, 300)";
+    foreign.execute(dead, []).unwrap();
+
+    let since = Instant::now();
+    let change = place.operator().revoke(&id, &subject("user:ann")).unwrap();
+    let took = since.elapsed();
+    assert_eq!(change.unanswered(), 1);
+    assert!(
+        (Duration::from_millis(300)..Duration::from_millis(900)).contains(&took),
+        "{took:?}"
+    );
+
+    let since = Instant::now();
+    let change = place.operator().disable_user(&user("ann")).unwrap();
+    assert_eq!(change.unanswered(), 0);
+    assert!(since.elapsed() < Duration::from_millis(250));
+}
+
+#[test]
+fn a_server_that_was_given_up_registers_again_before_it_decides_from_memory() {
+    let place = Place::with(bound(200));
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    foreign.busy_timeout(Duration::from_secs(5)).unwrap();
+    let servers = || {
+        foreign
+            .query_row("SELECT count(*) FROM servers", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    assert_eq!(servers(), 1);
+    foreign.execute("DELETE FROM servers", []).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(servers(), 1);
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
+    drop(place.catalog);
+    assert_eq!(servers(), 0, "whoever stops takes its leave");
+}
+
+#[test]
+fn leases_fall_when_their_catalog_goes() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    drop(place.catalog);
+    assert!(lease.still_held().is_err());
+}
