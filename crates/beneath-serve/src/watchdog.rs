@@ -218,10 +218,13 @@ impl Watchdog {
         Ok(next)
     }
 
+    /// The first head is due from the accept on. A later one is from its first byte on, but not while an earlier answer
+    /// is on its way: it is not waited for then.
     fn head_deadline(&self) -> Option<u64> {
-        let since = self.head_since.load(Relaxed);
-        // While an earlier answer is on its way, the next head is not being waited for.
-        (since != 0 && self.is_idle()).then(|| since.max(self.idle_since.load(Relaxed)) + self.rules.header)
+        let head = self.head_since.load(Relaxed);
+        let idle = self.idle_since.load(Relaxed);
+        let since = if self.served.load(Relaxed) { head.max(idle) } else { idle };
+        (head != 0 && self.is_idle()).then(|| since + self.rules.header)
     }
 
     fn idle_deadline(&self) -> Option<u64> {
@@ -229,7 +232,8 @@ impl Watchdog {
             true => self.rules.idle,
             false => self.rules.header,
         };
-        self.is_idle().then(|| self.idle_since.load(Relaxed) + patience)
+        let nothing_asked = self.is_idle() && self.head_since.load(Relaxed) == 0;
+        nothing_asked.then(|| self.idle_since.load(Relaxed) + patience)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -390,6 +394,15 @@ mod tests {
         }
         dog.inside_head(true);
         tokio::time::advance(Duration::from_millis(20)).await;
+        assert_eq!(dog.overdue(dog.now()), Err(Overdue::Head));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_head_that_begins_late_has_no_more_time_and_is_not_mistaken_for_idleness() {
+        let dog = watchdog(&limits());
+        tokio::time::advance(Duration::from_secs(9)).await;
+        dog.inside_head(true);
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(dog.overdue(dog.now()), Err(Overdue::Head));
     }
 

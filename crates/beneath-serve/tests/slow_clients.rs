@@ -1,0 +1,204 @@
+//! Slow, silent and stalled clients are cut within their time, and nobody else notices (slowhttptest -H, -B, -R, -X;
+//! CVE-2007-6750).
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use support::{Client, GET, Running, quick, status};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A client with a small receive buffer, so that what it does not read soon waits at the server.
+fn narrow(server: &Running) -> Client {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    Client::new(TcpStream::from(socket))
+}
+
+#[test]
+fn a_client_that_says_nothing_is_closed_after_the_header_timeout() {
+    let server = Running::start(quick());
+    let (after, bytes) = server.client().closed_within(SECOND);
+    assert!(after > millis(500), "{after:?}");
+    assert_eq!(bytes, 0);
+}
+
+#[test]
+fn half_a_head_is_answered_408_after_the_header_timeout() {
+    let server = Running::start(quick());
+    let begin = Instant::now();
+    let answer = server.client().send("GET / HTTP/1.1\r\nHost: a\r\n").rest();
+    assert_eq!(status(&answer), 408);
+    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+/// slowhttptest -H.
+#[test]
+fn a_head_that_drips_is_cut_at_the_same_time_as_one_that_stops() {
+    let server = Running::start(quick());
+    let mut client = server.client();
+    let begin = Instant::now();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
+    while client.0.write_all(b"X-a: b\r\n").is_ok() {
+        assert!(begin.elapsed() < 2 * SECOND, "still open");
+        sleep(millis(50));
+    }
+    assert!(begin.elapsed() > millis(500), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_later_head_that_drips_is_cut_by_the_header_timeout_not_the_idle_one() {
+    let mut limits = quick();
+    limits.idle_timeout = Duration::from_secs(60);
+    let server = Running::start(limits);
+    let mut client = server.client();
+    client.send(GET).response();
+    sleep(millis(800)); // Idle for longer than a head may take: that is allowed.
+    let begin = Instant::now();
+    client.send("GET / HT");
+    assert_eq!(status(&client.rest()), 408);
+    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_connection_that_asks_nothing_more_is_closed_after_the_idle_timeout() {
+    let server = Running::start(quick());
+    let mut client = server.client();
+    client.send(GET).response();
+    let (after, bytes) = client.closed_within(2 * SECOND);
+    assert!(after > millis(1100), "{after:?}");
+    assert_eq!(bytes, 0);
+}
+
+#[test]
+fn a_handler_that_takes_long_is_waited_for() {
+    let server = Running::start(quick());
+    let answer = server.client().send("GET /slow/2500 HTTP/1.1\r\nHost: a\r\n\r\n").response();
+    assert_eq!(status(&answer), 200);
+}
+
+/// slowhttptest -B.
+#[test]
+fn a_body_that_stops_or_drips_is_cut_by_the_stall_timeout() {
+    let server = Running::start(quick());
+    let mut silent = server.client();
+    silent.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome");
+    let (after, _) = silent.closed_within(2 * SECOND);
+    assert!(after > millis(700), "{after:?}");
+
+    let mut dripping = server.client();
+    dripping.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    let begin = Instant::now();
+    while dripping.0.write_all(b"x").is_ok() {
+        assert!(begin.elapsed() < 2 * SECOND, "still open");
+        sleep(millis(50));
+    }
+    assert!(begin.elapsed() > millis(800), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_body_above_the_minimum_rate_takes_as_long_as_it_takes() {
+    let server = Running::start(quick());
+    let mut client = server.client();
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8000\r\n\r\n");
+    for _ in 0..20 {
+        client.send([b'x'; 400]);
+        sleep(millis(120)); // 3.3 kB/s, for 2.4 seconds.
+    }
+    assert_eq!(status(&client.response()), 200);
+}
+
+/// slowhttptest -X with a window that never opens again.
+#[test]
+fn a_client_that_takes_nothing_is_reset_after_the_stall_timeout() {
+    let server = Running::start(quick());
+    let mut client = narrow(&server);
+    client.send("GET /zeros/1000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    sleep(millis(500));
+    assert!(client.0.take_error().unwrap().is_none(), "cut too early");
+    sleep(millis(900));
+    let error = client.0.take_error().unwrap().expect("still open");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// slowhttptest -X.
+#[test]
+fn a_client_that_takes_less_than_the_minimum_rate_is_reset_too() {
+    let mut limits = quick();
+    limits.minimum_rate = 1_000_000;
+    let server = Running::start(limits);
+    let mut client = narrow(&server);
+    client.send("GET /zeros/1000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let begin = Instant::now();
+    let mut buf = [0; 4096];
+    while std::io::Read::read(&mut client.0, &mut buf).is_ok_and(|read| read > 0) {
+        assert!(begin.elapsed() < 5 * SECOND, "still open");
+        sleep(millis(20)); // At most 200 kB/s.
+    }
+    assert!(begin.elapsed() > millis(700), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_client_above_the_minimum_rate_gets_every_byte_however_long_that_takes() {
+    let mut limits = quick();
+    limits.stall_timeout = millis(700);
+    let server = Running::start(limits);
+    let mut client = narrow(&server);
+    SockRef::from(&client.0).set_recv_buffer_size(16 * 1024).unwrap();
+    let length = 2_000_000;
+    client.send(format!("GET /zeros/{length} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    let begin = Instant::now();
+    let mut buf = vec![0; 8 * 1024];
+    let mut total = 0;
+    loop {
+        match std::io::Read::read(&mut client.0, &mut buf).unwrap() {
+            0 => break,
+            read => total += read,
+        }
+        sleep(millis(10)); // At most 800 kB/s.
+    }
+    assert!(total > length, "{total}");
+    assert!(begin.elapsed() > millis(1400), "too fast to prove anything: {:?}", begin.elapsed());
+}
+
+/// slowhttptest -R: many ranges are the application's business; many requests that are never read are this.
+#[test]
+fn pipelined_requests_whose_answers_are_not_read_are_reset() {
+    let server = Running::start(quick());
+    let mut client = narrow(&server);
+    let many = "GET /zeros/60000 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    client.0.set_write_timeout(Some(millis(200))).unwrap();
+    let _ = client.0.write_all(many.as_bytes());
+    sleep(millis(1800));
+    assert!(client.0.take_error().unwrap().is_some(), "still open");
+}
+
+#[test]
+fn others_are_served_while_a_thousand_slow_clients_hold_on() {
+    let server = Running::start(quick());
+    let slow: Vec<Client> = (0..1000)
+        .map(|_| {
+            let mut client = server.client();
+            client.send("GET / HTTP/1.1\r\nX: ");
+            client
+        })
+        .collect();
+    for _ in 0..20 {
+        let begin = Instant::now();
+        assert_eq!(status(&server.client().send(GET).response()), 200);
+        assert!(begin.elapsed() < millis(300), "{:?}", begin.elapsed());
+    }
+    for mut client in slow {
+        client.closed_within(2 * SECOND);
+    }
+}
