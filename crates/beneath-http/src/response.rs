@@ -258,8 +258,8 @@ impl FileResponse {
         let range = ByteRange::whole(answer.current.len);
         let mut checks = answer.checks(range);
         checks.expected = self.sha256.filter(|_| self.verified);
-        // The content is the representation, so its digest may be known without reading.
-        if checks.trailers.is_some()
+        // The content is the representation, so its digest may be known without reading, and then needs no trailer.
+        if digest::wants_content(answer.request.headers())
             && let Some(value) = self.sha256.as_ref().and_then(digest::header_value)
         {
             answer.set(digest::CONTENT_DIGEST, value);

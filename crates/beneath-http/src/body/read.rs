@@ -38,7 +38,7 @@ pub(super) struct Request {
     pub(super) offset: u64,
     /// How much is left of the range, at least 1.
     pub(super) left: u64,
-    /// Ask the descriptor again if at least this many bytes come.
+    /// Ask the descriptor again if at least this many bytes come, or fewer than there was room for.
     pub(super) ask_from: u64,
     /// How long to wait first, for the clock of the file system.
     pub(super) settle: Duration,
@@ -95,13 +95,15 @@ pub(super) fn confirm(
 fn finish(
     source: &Arc<dyn Source>,
     request: Request,
-    buffer: Buffer,
+    mut buffer: Buffer,
     filled: usize,
 ) -> Result<Chunk, BodyErrorKind> {
     if filled == 0 {
         return Err(BodyErrorKind::Truncated);
     }
-    let metadata = if filled as u64 >= request.ask_from {
+    // Fewer than there was room for: not all in memory, or the end of a file that was cut.
+    let short = filled < buffer.as_mut().len();
+    let metadata = if short || filled as u64 >= request.ask_from {
         Some(source.file().metadata_now()?)
     } else {
         None

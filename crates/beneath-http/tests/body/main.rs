@@ -1,0 +1,10 @@
+//! What a client sees of a file that changes while it is sent.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+
+mod events;
+mod frames;
+mod support;
+mod wire;
