@@ -73,7 +73,7 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// `None` where this slow reading does not want to say: numbers that it cannot hold.
+    /// `None` where there is nothing to say: whether a range of which both ends are past any file is one.
     fn of(field: &[u8], len: u64) -> Option<Self> {
         let text = String::from_utf8_lossy(field);
         let Some((unit, set)) = text.split_once('=') else {
@@ -111,6 +111,9 @@ impl Meaning {
                 (first, "") => (number(first)?, u128::MAX),
                 (first, last) => (number(first)?, number(last)?),
             };
+            if first > u128::from(u64::MAX) {
+                return None;
+            }
             if first > last {
                 return Some(Self::Ignored);
             }

@@ -31,7 +31,10 @@ const MAX_BUSY: u32 = 4096;
 
 /// openat2, the walk and the model give the same answer for every path, and none gives the secret.
 pub fn resolve_differential(text: &[u8]) {
-    let sandbox = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: many trees in little time.
+    let sandbox = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
     let place = sandbox.path().join("ROOT");
     std::fs::create_dir(&place).unwrap();
     std::fs::create_dir(sandbox.path().join("outside")).unwrap();
