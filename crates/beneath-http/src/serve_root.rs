@@ -1,0 +1,281 @@
+//! [`ServeRoot`]: a [`Service`] that serves the files beneath one [`Root`].
+
+mod coding;
+mod lookup;
+mod refusal;
+mod target;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use beneath::{ErrorKind, RelPath, Root};
+use http::header::{ACCEPT_ENCODING, VARY};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tower_service::Service;
+
+use crate::{Disposition, FileBody, FileResponse};
+
+use coding::Accepted;
+pub use coding::Coding;
+use lookup::{Found, Lookup, Miss};
+use refusal::Refusal;
+use target::Target;
+
+/// Serves the files beneath a [`Root`] over HTTP: what `ServeDir` of tower-http is for a path, without the window between
+/// check and use.
+///
+/// A [`tower_service::Service`], so it is at home in axum (`Router::fallback_service`, `nest_service`), in bare hyper
+/// and wherever else a `Service` is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let site = tempfile::tempdir()?;
+/// use std::sync::Arc;
+/// use beneath::{Root, ambient_authority};
+/// use beneath_http::{Coding, ServeRoot};
+///
+/// let root = Arc::new(Root::open_ambient(site.path(), ambient_authority())?);
+/// let files = ServeRoot::new(root).precompressed([Coding::Brotli, Coding::Gzip]);
+/// let app: axum::Router = axum::Router::new().fallback_service(files);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What a request names
+///
+/// | path | answer |
+/// |---|---|
+/// | `/a/b.txt` | the file, or one of its [precompressed](Self::precompressed) siblings |
+/// | `/a/` | the [index](Self::index) file in it, or 404: nothing is ever listed |
+/// | `/a`, a directory with an index file | 307 to `./a/` |
+/// | not a path (RFC 3986): `/%zz`, `*` | 400 |
+/// | a path that no file beneath a root has: `/../a`, `//a`, `/a%2fb`, `/a%00`, `/a\b` | 404 |
+/// | any other method than GET and HEAD | 405 |
+///
+/// The path is decoded exactly once, into a [`RelPath`]. A file name with a backslash cannot be asked for, since
+/// browsers and some proxies take it for a slash.
+///
+/// What is not served looks the same for every reason (404, the same bytes): not there, a link, a FIFO, no
+/// permission. Out of descriptors or locked is 503 with `Retry-After`, a failing disk 500, neither with details.
+///
+/// # Security
+///
+/// This is for a **web site**: what lies beneath the root is trusted as much as the code of the site. HTML and scripts
+/// are sent to be shown and run. For files that strangers have put there use [`FileResponse`] from a handler: it
+/// sends them as attachments. All that lies beneath the root is public, names that begin with a dot included.
+///
+/// # Cost
+///
+/// One openat2(2) and one statx(2) per candidate, in place where the answer is in memory, otherwise on a blocking thread of
+/// tokio. Without a tokio runtime it opens in place.
+#[derive(Clone)]
+pub struct ServeRoot {
+    root: Arc<Root>,
+    options: Arc<Options>,
+}
+
+#[derive(Clone, Debug)]
+struct Options {
+    index: Option<RelPath>,
+    precompressed: Vec<Coding>,
+    cache_control: Option<HeaderValue>,
+    text_is_utf8: bool,
+}
+
+impl ServeRoot {
+    /// Serves what the root opens, by its [`Policy`](beneath::Policy); `index.html` is the index file.
+    pub fn new(root: Arc<Root>) -> Self {
+        let options = Options {
+            index: RelPath::parse("index.html").ok(),
+            precompressed: Vec::new(),
+            cache_control: None,
+            text_is_utf8: false,
+        };
+        Self {
+            root,
+            options: Arc::new(options),
+        }
+    }
+
+    /// The file that answers for its directory; `None` for no such thing.
+    #[must_use]
+    pub fn index(mut self, name: impl Into<Option<RelPath>>) -> Self {
+        Arc::make_mut(&mut self.options).index = name.into();
+        self
+    }
+
+    /// Content codings to look for beside a file (`a.css.br` for `a.css`), where the request accepts them; in the order of
+    /// preference among those the request weighs alike (RFC 9110 §12.5.3).
+    ///
+    /// A sibling is opened beneath the same root, has its own length and entity tag, and keeps the media type of the
+    /// file it stands for. Every answer then carries `Vary: accept-encoding`. Nothing is compressed on the way.
+    #[must_use]
+    pub fn precompressed(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        Arc::make_mut(&mut self.options).precompressed = codings.into_iter().collect();
+        self
+    }
+
+    /// `Cache-Control` of the files that are sent; none by default.
+    #[must_use]
+    pub fn cache_control(mut self, value: HeaderValue) -> Self {
+        Arc::make_mut(&mut self.options).cache_control = Some(value);
+        self
+    }
+
+    /// Says `charset=utf-8` of all text. Without it no charset is said, because nobody but the operator knows.
+    #[must_use]
+    pub fn text_is_utf8(mut self) -> Self {
+        Arc::make_mut(&mut self.options).text_is_utf8 = true;
+        self
+    }
+}
+
+impl fmt::Debug for ServeRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeRoot")
+            .field("root", &self.root)
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+impl<B> Service<Request<B>> for ServeRoot {
+    type Response = Response<FileBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        // Neither GET nor HEAD has a use for content, so it is never read.
+        let (head, _) = request.into_parts();
+        let opening = match self.options.lookup(&head) {
+            Ok(lookup) => Opening::start(lookup, &self.root),
+            Err(refusal) => Opening::Ended(Err(refusal)),
+        };
+        Answering {
+            head,
+            opening,
+            options: Arc::clone(&self.options),
+        }
+    }
+}
+
+impl Options {
+    /// From the head of a request to what is to be opened; HEAD goes the way of GET (RFC 9110 §9.3.2).
+    fn lookup(&self, head: &Parts) -> Result<Lookup, Refusal> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        let accepted = Accepted::choose(&head.headers, &self.precompressed);
+        let (published, index) = match Target::parse(head.uri.path())? {
+            Target::File(path) => {
+                let index = self.index_in(&path).ok();
+                (path, index)
+            }
+            Target::Directory(path) => (self.index_in(&path)?, None),
+            Target::Root => (self.index.clone().ok_or(Refusal::NotFound)?, None),
+        };
+        Ok(Lookup {
+            published,
+            accepted,
+            index,
+        })
+    }
+
+    fn index_in(&self, directory: &RelPath) -> Result<RelPath, Refusal> {
+        let index = self.index.as_ref().ok_or(Refusal::NotFound)?;
+        directory.join(index).map_err(|_| Refusal::NotFound)
+    }
+
+    fn answer(&self, head: &Parts, opened: Result<Found, Refusal>) -> Response<FileBody> {
+        let mut response = match opened {
+            Ok(found) => self.file(head, found),
+            Err(refusal) => refusal.respond(&head.method),
+        };
+        if !self.precompressed.is_empty() {
+            // Also where no sibling was there: the next request may find one.
+            response
+                .headers_mut()
+                .insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+        }
+        response
+    }
+
+    fn file(&self, head: &Parts, found: Found) -> Response<FileBody> {
+        let name = found.published.file_name();
+        let mut response = FileResponse::new(found.file)
+            .named(name)
+            .disposition(Disposition::None);
+        if let Some(coding) = found.coding {
+            response = response.content_encoding(HeaderValue::from_static(coding.token()));
+        }
+        if let Some(value) = &self.cache_control {
+            response = response.cache_control(value.clone());
+        }
+        if self.text_is_utf8 {
+            response = response.text_is_utf8();
+        }
+        response.respond(head)
+    }
+}
+
+/// The future of a [`ServeRoot`]: the answer, once the file is open.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Answering {
+    head: Parts,
+    options: Arc<Options>,
+    opening: Opening,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<FileBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let opened = ready!(self.opening.poll(context));
+        Poll::Ready(Ok(self.options.answer(&self.head, opened)))
+    }
+}
+
+/// Opening the file: at once if all that takes is memory, otherwise where it may wait.
+#[derive(Debug)]
+enum Opening {
+    Ended(Result<Found, Refusal>),
+    OnAnotherThread(JoinHandle<Result<Found, Refusal>>),
+}
+
+impl Opening {
+    fn start(lookup: Lookup, root: &Arc<Root>) -> Self {
+        let in_place = lookup.run(|path| root.try_open(path));
+        if !matches!(in_place, Err(Miss::Unopened(ErrorKind::WouldBlock))) {
+            return Self::Ended(in_place.map_err(Refusal::from));
+        }
+        let root = Arc::clone(root);
+        let waiting = move || lookup.run(|path| root.open(path)).map_err(Refusal::from);
+        match Handle::try_current() {
+            Ok(runtime) => Self::OnAnotherThread(runtime.spawn_blocking(waiting)),
+            Err(_) => Self::Ended(waiting()),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Found, Refusal>> {
+        match self {
+            Self::Ended(opened) => Poll::Ready(mem::replace(opened, Err(Refusal::Failed))),
+            // The thread is gone only if the runtime is.
+            Self::OnAnotherThread(task) => Pin::new(task)
+                .poll(context)
+                .map(|ended| ended.unwrap_or(Err(Refusal::Failed))),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! [`Refusal`]: every answer that is not a file, and the one table from [`ErrorKind`] to status.
+
+use beneath::{ErrorKind, RelPath};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::lookup::Miss;
+use super::target::Unnamed;
+use crate::body::FileBody;
+
+/// An answer that is not a file. Its text is a constant: nothing of the request, the path or the error is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The file system failed. The client is told that, and no more.
+    Failed,
+    /// The path is not one (RFC 9112 §3.2).
+    Malformed,
+    /// Neither GET nor HEAD.
+    MethodNotAllowed,
+    /// The path lacks the slash of the directory it names.
+    MissingSlash(HeaderValue),
+    /// In no content coding that the request accepts.
+    NotAcceptable,
+    /// There is nothing, or nothing that is served: the same bytes for each.
+    NotFound,
+    /// Not now: out of descriptors, or the file is locked.
+    Unavailable,
+}
+
+impl From<ErrorKind> for Refusal {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            // Which of these it was is for the log. On the wire they are one, or an answer tells what exists.
+            ErrorKind::Denied
+            | ErrorKind::Escape
+            | ErrorKind::InvalidPath
+            | ErrorKind::NotADirectory
+            | ErrorKind::NotFound
+            | ErrorKind::NotPermitted
+            | ErrorKind::NotRegular
+            | ErrorKind::Refused
+            | ErrorKind::Symlink => Self::NotFound,
+            ErrorKind::Busy | ErrorKind::Exhausted | ErrorKind::WouldBlock => Self::Unavailable,
+            ErrorKind::Io | ErrorKind::Unsupported => Self::Failed,
+        }
+    }
+}
+
+impl From<Miss> for Refusal {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Directory(name) => Self::missing_slash(&name),
+            Miss::NotAcceptable => Self::NotAcceptable,
+            Miss::Unopened(kind) => Self::from(kind),
+        }
+    }
+}
+
+impl From<Unnamed> for Refusal {
+    fn from(unnamed: Unnamed) -> Self {
+        match unnamed {
+            Unnamed::Malformed => Self::Malformed,
+            Unnamed::Nothing => Self::NotFound,
+        }
+    }
+}
+
+impl Refusal {
+    /// The way to the directory of this name.
+    ///
+    /// # Security
+    ///
+    /// The reference is relative to the path that was asked for (RFC 3986 §4.2: `./name/`) and so can lead to no other
+    /// place, whatever prefix a router or proxy has cut off. It is made from the name that was opened, escaped
+    /// afresh; nothing of the request is echoed, its query neither.
+    fn missing_slash(directory: &RelPath) -> Self {
+        let location = format!("./{}/", escaped(directory.file_name()));
+        HeaderValue::try_from(location).map_or(Self::NotFound, Self::MissingSlash)
+    }
+
+    /// The answer. Its length is that of the text also for HEAD (RFC 9110 §9.3.2), where the text is left out.
+    pub(super) fn respond(&self, method: &Method) -> Response<FileBody> {
+        let text = self.text();
+        let body = if *method == Method::HEAD { "" } else { text };
+        let mut response = Response::new(FileBody::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What is not there now may be there with the next request.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.field());
+        response
+    }
+
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::Failed => "The file cannot be read.\n",
+            Self::Malformed => "The path is malformed.\n",
+            Self::MethodNotAllowed => "Files are for GET and HEAD.\n",
+            Self::MissingSlash(_) => "The path of a directory ends with a slash.\n",
+            Self::NotAcceptable => "The file is in none of the content codings accepted.\n",
+            Self::NotFound => "There is nothing here.\n",
+            Self::Unavailable => "The file cannot be opened now.\n",
+        }
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            // Not a permanent one, which a client remembers when the directory has become a file.
+            Self::MissingSlash(_) => StatusCode::TEMPORARY_REDIRECT,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static("GET, HEAD"))),
+            Self::MissingSlash(location) => Some((LOCATION, location.clone())),
+            Self::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            _ => None,
+        }
+    }
+}
+
+/// `pchar` without `sub-delims`, `:` and `@` (RFC 3986 §3.3), all else as escapes.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
+            _ => text.extend(['%', digit(byte >> 4), digit(byte & 15)]),
+        }
+    }
+    text
+}
+
+fn digit(value: u8) -> char {
+    char::from_digit(value.into(), 16)
+        .unwrap_or_default()
+        .to_ascii_uppercase()
+}
