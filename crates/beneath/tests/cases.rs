@@ -27,7 +27,7 @@ use beneath::testing::{self, Forced};
 use beneath::{Error, ErrorKind, File, Policy, RelPath, Root, ambient_authority};
 use rustix::fs::{Mode, OFlags};
 use support::table::{Abilities, Case, Outcome, Sandbox, Table};
-use support::{read, say, seccomp};
+use support::{Watchdog, read, say, seccomp};
 
 const TABLE: &str = include_str!("cases/open.json");
 
@@ -229,6 +229,7 @@ fn run(door: &str, wanted: impl Fn(&Case) -> bool, open: impl Fn(&Case, &Sandbox
                 not_here.push(format!("{} (needs {lacking})", case.name));
                 continue;
             }
+            let _watchdog = Watchdog::over(&case.name);
             match case.within(|sandbox| open(case, sandbox)) {
                 None => not_for_this_door += 1,
                 Some(answer) => {

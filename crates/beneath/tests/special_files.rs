@@ -21,7 +21,7 @@ use beneath::{ErrorKind, HardLinks, Mounts, Owner, Policy, Root, Symlinks, ambie
 use rustix::fs::FileType;
 use support::child::Bound;
 use support::table::{in_own_mount_namespace, mknod};
-use support::{path, read, root, root_with, say, seccomp};
+use support::{Watchdog, path, read, root, root_with, say, seccomp};
 
 /// "At once" on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -340,6 +340,7 @@ fn c_path(name: &str) -> std::ffi::CString {
 /// The answer, which must have come at once in one of three tries: others may be using the machine.
 fn at_once<T>(ask: impl Fn() -> T) -> T {
     let mut slowest = Duration::ZERO;
+    let _watchdog = Watchdog::over("an open that should have answered at once");
     for _ in 0..3 {
         let started = Instant::now();
         let answer = ask();

@@ -8,6 +8,9 @@ pub(crate) mod table;
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use beneath::{Policy, RelPath, Root, ambient_authority};
 
@@ -26,6 +29,33 @@ pub(crate) fn root_with(path: &Path, policy: Policy) -> Root {
 
 pub(crate) fn path(text: &str) -> RelPath {
     RelPath::parse(text).unwrap()
+}
+
+/// Ends the test program loudly if dropped too late: an open that hangs would otherwise hang the tests.
+pub(crate) struct Watchdog(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
+
+impl Watchdog {
+    pub(crate) fn over(what: &str) -> Self {
+        const LIMIT: Duration = Duration::from_secs(20);
+        let (sender, receiver) = mpsc::channel();
+        let what = what.to_owned();
+        let thread = std::thread::spawn(move || {
+            if receiver.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                say(&format!("HUNG: {what} took more than {LIMIT:?}"));
+                std::process::abort();
+            }
+        });
+        Self(Some((sender, thread)))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.0.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
 }
 
 /// The whole file, by `read_at` alone.
