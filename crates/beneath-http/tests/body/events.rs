@@ -11,6 +11,7 @@ pub(crate) enum Outcome {
     Failure,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) happen: fn(&Fixture),
