@@ -1,2 +1,10 @@
-//! Placeholder.
-fn main() {}
+//! Arguments → command → exit code.
+
+use std::process::ExitCode;
+
+use beneathd::cli::Arguments;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    Arguments::parse().run()
+}

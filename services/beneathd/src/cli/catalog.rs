@@ -1,0 +1,176 @@
+//! The catalog as the commands use it, and what they print of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use beneath::{Root, ambient_authority};
+use beneath_catalog::{
+    AdminError, Administration, Catalog, Change, ConnectError, Entry, Listing, Options, Page, RootName,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Serialize;
+
+use super::output::Output;
+use super::{Common, Failure};
+use crate::config::Config;
+
+/// The catalog that is there, for commands that need no root.
+pub(super) fn existing(config: &Config) -> Result<Catalog, Failure> {
+    Ok(Catalog::connect(&config.catalog, [], options(config))?)
+}
+
+/// The catalog, made if there is none, with the roots that `wanted` names.
+pub(super) fn with_roots<'a>(
+    config: &Config,
+    wanted: impl IntoIterator<Item = &'a RootName>,
+) -> Result<Catalog, Failure> {
+    let roots = wanted
+        .into_iter()
+        .map(|name| Ok((name.clone(), Arc::new(open_root(config, name)?))));
+    let roots = roots.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Catalog::create(&config.catalog, roots, options(config))?)
+}
+
+/// The same with every configured root: for serving.
+pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
+    with_roots(config, config.roots.keys())
+}
+
+/// What is wrong with the catalog, if anything; makes none.
+pub(super) fn problem(config: &Config) -> Option<String> {
+    use beneath_catalog::ConnectErrorKind::Missing;
+    match Catalog::connect(&config.catalog, [], options(config)) {
+        Ok(_) => None,
+        // The first command that writes makes one.
+        Err(error) if error.kind() == Missing => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+pub(super) fn open_root(config: &Config, name: &RootName) -> Result<Root, Failure> {
+    let root = config.roots.get(name).ok_or_else(|| {
+        let known = config
+            .roots
+            .keys()
+            .map(RootName::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        Failure::Refused(format!(
+            "there is no root {name} in the configuration; there are: {known}"
+        ))
+    })?;
+    root.open()
+        .map_err(|error| Failure::Refused(format!("roots.{name}: {}: {error}", root.path.display())))
+}
+
+/// Whoever may run the command may write the catalog: the operating system decides.
+pub(super) fn operator(catalog: &Catalog) -> Administration<'_> {
+    catalog.operator(ambient_authority())
+}
+
+/// One act of the operator on the catalog that is there.
+pub(super) fn act<T>(
+    common: &Common,
+    act: impl FnOnce(&Administration<'_>) -> Result<Change<T>, AdminError>,
+) -> Result<T, Failure> {
+    let catalog = existing(&common.config()?)?;
+    Ok(settled(act(&operator(&catalog))?, common.output()))
+}
+
+/// Everything there is of a list, page by page.
+pub(super) fn all_pages<T>(
+    list: impl Fn(Page) -> Result<Listing<T>, AdminError>,
+    mut each: impl FnMut(T),
+) -> Result<(), Failure> {
+    let mut page = Page::first(Page::MAX);
+    loop {
+        let listing = list(page)?;
+        listing.items.into_iter().for_each(&mut each);
+        match listing.next {
+            Some(next) => page = page.at(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The value of a change that is effective everywhere, or a word on who did not say so.
+pub(super) fn settled<T>(change: Change<T>, output: Output) -> T {
+    if change.unanswered() > 0 {
+        output.remark(&format!(
+            "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
+            change.unanswered()
+        ));
+    }
+    change.into_value()
+}
+
+fn options(config: &Config) -> Options {
+    Options::default().revocation_bound(config.revocation_bound)
+}
+
+/// A published file, as it is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct PublishedFile {
+    pub(super) id: String,
+    /// As text; what is not UTF-8 in it is replaced. The URL holds the very bytes.
+    pub(super) name: String,
+    /// Length in bytes when it was published.
+    pub(super) size: u64,
+    pub(super) url: String,
+}
+
+impl PublishedFile {
+    pub(super) fn new(entry: &Entry, base: &str) -> Self {
+        let name = percent_encode(entry.name(), SEGMENT);
+        Self {
+            id: entry.id().to_string(),
+            name: String::from_utf8_lossy(entry.name()).into_owned(),
+            size: entry.size(),
+            url: format!("{base}/f/{}/{name}", entry.id()),
+        }
+    }
+
+    /// As a person reads it. A name must not be able to draw on the terminal.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "{}  {:>12}  {}  {}",
+            self.id,
+            self.size,
+            self.name.escape_debug(),
+            self.url
+        )
+    }
+}
+
+/// What stands unencoded in a path segment: the unreserved characters (RFC 3986 §2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What comes before `/f/…` in a URL.
+pub(super) fn base_url(config: &Config, listening: SocketAddr) -> String {
+    config.public_url.clone().unwrap_or_else(|| {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{listening}")
+    })
+}
+
+/// A time as RFC 3339 writes it.
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}

@@ -1,0 +1,40 @@
+//! `beneathd check`: everything that would stop the service, found before it starts.
+
+use clap::Args;
+
+use super::{Common, Failure, catalog};
+
+/// Read configuration, roots, catalog and TLS files, and report all problems at once
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd check --config /etc/beneath/beneathd.toml")]
+pub(super) struct Check {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let config = self.common.config()?;
+        let roots = config
+            .roots
+            .keys()
+            .filter_map(|name| match catalog::open_root(&config, name) {
+                Err(Failure::Refused(problem)) => Some(problem),
+                _ => None,
+            });
+        let tls = config
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.load().err())
+            .map(|error| format!("tls: {error}"));
+        let problems: Vec<_> = roots.chain(catalog::problem(&config)).chain(tls).collect();
+        if !problems.is_empty() {
+            return Err(Failure::Refused(problems.join("\n")));
+        }
+        let summary = serde_json::json!({ "ok": true, "roots": config.roots.len() });
+        self.common
+            .output()
+            .result(&summary, || format!("ready: {} roots", config.roots.len()));
+        Ok(())
+    }
+}

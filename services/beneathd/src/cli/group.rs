@@ -1,0 +1,120 @@
+//! `beneathd group`: users who are granted something together.
+
+use beneath_catalog::{GroupName, UserName};
+use clap::{Args, Subcommand};
+
+use super::{Common, Failure, catalog};
+
+/// Manage groups
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group add finance\n  beneathd group join finance alice")]
+pub(super) struct Group {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Add a group
+    Add(Named),
+    /// Remove a group and all that was granted to it
+    Remove(Named),
+    /// Put a user into a group
+    Join(Membership),
+    /// Take a user out of a group
+    Leave(Membership),
+    /// List groups
+    List(List),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group add finance")]
+struct Named {
+    group: GroupName,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group join finance alice")]
+struct Membership {
+    group: GroupName,
+    user: UserName,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group list --json")]
+struct List {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Group {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        match &self.act {
+            Act::Add(named) => named.add(),
+            Act::Remove(named) => named.remove(),
+            Act::Join(membership) => membership.join(),
+            Act::Leave(membership) => membership.leave(),
+            Act::List(list) => list.run(),
+        }
+    }
+}
+
+impl Named {
+    fn add(&self) -> Result<(), Failure> {
+        let catalog = catalog::with_roots(&self.common.config()?, [])?;
+        catalog::settled(
+            catalog::operator(&catalog).add_group(&self.group)?,
+            self.common.output(),
+        );
+        self.common.output().done("group", &self.group, "added");
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), Failure> {
+        catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
+        self.common.output().done("group", &self.group, "removed");
+        Ok(())
+    }
+}
+
+impl Membership {
+    fn join(&self) -> Result<(), Failure> {
+        catalog::act(&self.common, |operator| {
+            operator.join_group(&self.group, &self.user)
+        })?;
+        self.common
+            .output()
+            .done("user", &self.user, &format!("is in group {}", self.group));
+        Ok(())
+    }
+
+    fn leave(&self) -> Result<(), Failure> {
+        catalog::act(&self.common, |operator| {
+            operator.leave_group(&self.group, &self.user)
+        })?;
+        self.common.output().done(
+            "user",
+            &self.user,
+            &format!("is not in group {} any more", self.group),
+        );
+        Ok(())
+    }
+}
+
+impl List {
+    fn run(&self) -> Result<(), Failure> {
+        let catalog = catalog::existing(&self.common.config()?)?;
+        for (group, members) in catalog::operator(&catalog).groups()? {
+            let members: Vec<_> = members.iter().map(UserName::as_str).collect();
+            let printed = serde_json::json!({ "name": group.as_str(), "members": members });
+            self.common
+                .output()
+                .result(&printed, || format!("{group}  {}", members.join(",")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The command line: one file per command, and the words they share.
+
+mod catalog;
+mod check;
+mod files;
+mod group;
+mod output;
+mod publish;
+mod quickstart;
+mod random;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::service::ServiceError;
+use output::Output;
+
+/// Downloads by opaque ID: who may have which file is decided in the same step that opens it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "beneathd",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Start with:\n  beneathd quickstart ~/Documents\n\nExit codes: 0 done, 1 refused or not found, 2 wrong usage or configuration."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Quickstart(quickstart::Quickstart),
+    Serve(serve::Serve),
+    Check(check::Check),
+    User(user::User),
+    Group(group::Group),
+    Publish(publish::Publish),
+    Unpublish(files::Unpublish),
+    Grant(files::Grant),
+    Revoke(files::Revoke),
+    List(files::List),
+    Show(files::Show),
+}
+
+/// What every command that reads the configuration takes.
+#[derive(Args, Debug)]
+struct Common {
+    /// Configuration file [default: ./beneathd.toml, then /etc/beneath/beneathd.toml]
+    #[arg(long, value_name = "FILE", env = "BENEATHD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print data as JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+}
+
+/// Why a command did not do what was asked: an exit code and a sentence for a person.
+#[derive(Debug)]
+enum Failure {
+    /// Exit code 1: understood, but refused or not found.
+    Refused(String),
+    /// Exit code 2: the command line or the configuration is wrong.
+    Usage(String),
+}
+
+impl Arguments {
+    /// Does what the command says.
+    pub fn run(&self) -> ExitCode {
+        let done = match &self.command {
+            Command::Quickstart(command) => command.run(),
+            Command::Serve(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::User(command) => command.run(),
+            Command::Group(command) => command.run(),
+            Command::Publish(command) => command.run(),
+            Command::Unpublish(command) => command.run(),
+            Command::Grant(command) => command.run(),
+            Command::Revoke(command) => command.run(),
+            Command::List(command) => command.run(),
+            Command::Show(command) => command.run(),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure::Refused(sentence)) => output::complain(&sentence, 1),
+            Err(Failure::Usage(sentence)) => output::complain(&sentence, 2),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}

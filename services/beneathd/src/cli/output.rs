@@ -1,0 +1,57 @@
+//! What a command prints: lines for a person, or JSON for a program. Results to standard output, complaints to standard
+//! error.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// One result: as a JSON object on a line of its own, or as the sentence.
+    pub(super) fn result(self, value: &impl Serialize, sentence: impl FnOnce() -> String) {
+        let line = if self.json {
+            serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+        } else {
+            sentence()
+        };
+        // A closed pipe is the reader's choice, not our failure.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// That something was done to somebody or something.
+    pub(super) fn done(self, kind: &str, name: &dyn Display, what: &str) {
+        let name = name.to_string();
+        self.result(&serde_json::json!({ kind: name, "done": what }), || {
+            format!("{kind} {name} {what}")
+        });
+    }
+
+    /// A remark that only a person wants.
+    pub(super) fn remark(self, sentence: &str) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr(), "{sentence}");
+        }
+    }
+}
+
+pub(super) fn complain(sentence: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "beneathd: {sentence}");
+    ExitCode::from(code)
+}

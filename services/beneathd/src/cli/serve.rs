@@ -1,0 +1,33 @@
+//! `beneathd serve`: the service itself.
+
+use clap::Args;
+
+use super::{Common, Failure, catalog};
+use crate::service;
+
+/// Run the service
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  beneathd serve --config /etc/beneath/beneathd.toml\n\n\
+    SIGTERM and SIGINT stop it: downloads under way may finish until limits.drain_timeout."
+)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let config = self.common.config()?;
+        let listener = service::bind(config.listen)?;
+        let catalog = catalog::serving(&config)?;
+        let output = self.common.output();
+        service::run(listener, catalog, &config, |address| {
+            let url = catalog::base_url(&config, address);
+            output.result(&serde_json::json!({ "url": url }), || {
+                format!("listening on {url}")
+            });
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! [`Config`]: the configuration file, parsed once; nothing after this holds unchecked text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use beneath::{Mounts, Policy, Root, Symlinks, ambient_authority};
+use beneath_catalog::{RootName, StoreUrl};
+use beneath_serve::{Limits, Tls};
+use serde::Deserialize;
+
+/// Where a configuration file is looked for when none is named.
+pub const DEFAULT_PATHS: [&str; 2] = ["beneathd.toml", "/etc/beneath/beneathd.toml"];
+
+/// The configuration, with every text parsed and every relative path made absolute by the file's own folder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) catalog: StoreUrl,
+    pub(crate) revocation_bound: Duration,
+    pub(crate) roots: BTreeMap<RootName, RootConfig>,
+    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) limits: Limits,
+    /// Where the counters are served, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// One `[roots.NAME]` section.
+#[derive(Clone, Debug)]
+pub(crate) struct RootConfig {
+    pub(crate) path: PathBuf,
+    pub(crate) policy: Policy,
+}
+
+/// The `[tls]` section.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsConfig {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What is wrong with a configuration: all of it at once, each line naming the key and what to do.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: PathBuf,
+    problems: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file that was named, or the first default that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the file, and the key and line of each problem.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let (path, text) = read(named)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let raw: Raw = toml::from_str(&text).map_err(|error| ConfigError::one(&path, error.to_string()))?;
+        raw.parse(&folder)
+            .map_err(|problems| ConfigError { file: path, problems })
+    }
+}
+
+impl RootConfig {
+    /// Opens the directory: the one place where the service uses a path it was not handed as a capability.
+    pub(crate) fn open(&self) -> Result<Root, beneath::Error> {
+        Root::open_ambient_with(&self.path, self.policy, ambient_authority())
+    }
+}
+
+impl TlsConfig {
+    pub(crate) fn load(&self) -> Result<Tls, beneath_serve::Error> {
+        Tls::from_pem_files(&self.certificate, &self.key)
+    }
+}
+
+impl ConfigError {
+    fn one(file: &Path, problem: String) -> Self {
+        Self {
+            file: file.to_path_buf(),
+            problems: vec![problem],
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "configuration {}:", self.file.display())?;
+        for problem in &self.problems {
+            write!(f, "\n  {}", problem.trim_end().replace('\n', "\n  "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn read(named: Option<&Path>) -> Result<(PathBuf, String), ConfigError> {
+    if let Some(path) = named {
+        return match std::fs::read_to_string(path) {
+            Ok(text) => Ok((path.to_path_buf(), text)),
+            Err(error) => Err(ConfigError::one(path, format!("cannot be read: {error}"))),
+        };
+    }
+    for path in DEFAULT_PATHS.map(Path::new) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => return Ok((path.to_path_buf(), text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ConfigError::one(path, format!("cannot be read: {error}"))),
+        }
+    }
+    Err(ConfigError::one(
+        Path::new(DEFAULT_PATHS[0]),
+        format!(
+            "not found, and neither is {}: name one with --config FILE",
+            DEFAULT_PATHS[1]
+        ),
+    ))
+}
+
+/// The file as it is written. Unknown keys are errors: a misspelt limit must not be no limit.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default = "default_listen")]
+    listen: String,
+    public_url: Option<String>,
+    plaintext: Option<Plaintext>,
+    #[serde(default = "default_catalog")]
+    catalog: String,
+    revocation_bound: Option<String>,
+    #[serde(default)]
+    roots: BTreeMap<String, RawRoot>,
+    tls: Option<RawTls>,
+    #[serde(default)]
+    limits: RawLimits,
+    metrics: Option<RawMetrics>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMetrics {
+    listen: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Plaintext {
+    BehindProxy,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoot {
+    path: PathBuf,
+    #[serde(default)]
+    symlinks: RawSymlinks,
+    #[serde(default)]
+    mounts: RawMounts,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSymlinks {
+    #[default]
+    Refuse,
+    Beneath,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawMounts {
+    #[default]
+    Allow,
+    Refuse,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    header_timeout: Option<String>,
+    idle_timeout: Option<String>,
+    stall_timeout: Option<String>,
+    drain_timeout: Option<String>,
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:8080".to_owned()
+}
+
+fn default_catalog() -> String {
+    "sqlite:catalog.db".to_owned()
+}
+
+impl Raw {
+    fn parse(self, folder: &Path) -> Result<Config, Vec<String>> {
+        let mut problems = Problems::default();
+        let listen = problems.note(parse_listen("listen", &self.listen));
+        let metrics = self
+            .metrics
+            .and_then(|raw| problems.note(parse_listen("metrics.listen", &raw.listen)));
+        let catalog = problems.note(parse_catalog(&self.catalog, folder));
+        let bound = self.revocation_bound.as_deref().unwrap_or("1s");
+        let revocation_bound = problems.note(parse_duration("revocation_bound", bound));
+        let public_url = self
+            .public_url
+            .and_then(|url| problems.note(parse_public_url(&url)));
+        let roots = self
+            .roots
+            .into_iter()
+            .filter_map(|(name, root)| problems.note(root.parse(&name, folder)));
+        let roots = roots.collect();
+        let limits = self.limits.parse(&mut problems);
+        let tls = self.tls.map(|tls| TlsConfig {
+            certificate: folder.join(tls.certificate),
+            key: folder.join(tls.key),
+        });
+        if let Some(listen) = listen
+            && tls.is_none()
+            && self.plaintext.is_none()
+        {
+            problems.note(refuse_plaintext(listen));
+        }
+        match (problems.0.is_empty(), listen, catalog, revocation_bound) {
+            (true, Some(listen), Some(catalog), Some(revocation_bound)) => Ok(Config {
+                listen,
+                public_url,
+                catalog,
+                revocation_bound,
+                roots,
+                tls,
+                limits,
+                metrics,
+            }),
+            _ => Err(problems.0),
+        }
+    }
+}
+
+/// Basic credentials are readable by whoever is on the wire (RFC 7617 §4).
+pub(crate) fn refuse_plaintext(listen: SocketAddr) -> Result<(), String> {
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "`listen`: {listen} is not a loopback address and there is no TLS, so passwords would cross the network \
+         readable; add a [tls] section, or say `plaintext = \"behind-proxy\"` if a proxy ends TLS"
+    ))
+}
+
+impl RawRoot {
+    fn parse(self, name: &str, folder: &Path) -> Result<(RootName, RootConfig), String> {
+        let name = name
+            .parse::<RootName>()
+            .map_err(|error| format!("`roots.{name}`: {error}"))?;
+        let symlinks = match self.symlinks {
+            RawSymlinks::Refuse => Symlinks::Refuse,
+            RawSymlinks::Beneath => Symlinks::Beneath,
+        };
+        let mounts = match self.mounts {
+            RawMounts::Allow => Mounts::Allow,
+            RawMounts::Refuse => Mounts::Refuse,
+        };
+        let policy = Policy::default().symlinks(symlinks).mounts(mounts);
+        Ok((
+            name,
+            RootConfig {
+                path: folder.join(self.path),
+                policy,
+            },
+        ))
+    }
+}
+
+impl RawLimits {
+    /// What is absent stays at the transport's default.
+    fn parse(self, problems: &mut Problems) -> Limits {
+        let mut limits = Limits::default();
+        let durations = [
+            ("header_timeout", self.header_timeout, &mut limits.header_timeout),
+            ("idle_timeout", self.idle_timeout, &mut limits.idle_timeout),
+            ("stall_timeout", self.stall_timeout, &mut limits.stall_timeout),
+            ("drain_timeout", self.drain_timeout, &mut limits.drain),
+        ];
+        for (key, text, limit) in durations {
+            let parsed = text.map(|text| parse_duration(&format!("limits.{key}"), &text));
+            if let Some(duration) = parsed.and_then(|parsed| problems.note(parsed)) {
+                *limit = duration;
+            }
+        }
+        let counts = [
+            ("connections", self.connections, &mut limits.connections),
+            (
+                "connections_per_address",
+                self.connections_per_address,
+                &mut limits.connections_per_address,
+            ),
+        ];
+        for (key, count, limit) in counts {
+            match count {
+                Some(0) => {
+                    problems.note::<()>(Err(format!(
+                        "`limits.{key}`: 0 would serve nobody; use 1 or more"
+                    )));
+                }
+                Some(count) => *limit = count,
+                None => {}
+            }
+        }
+        limits
+    }
+}
+
+/// Collects problems, so that all are reported at once.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn note<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|problem| self.0.push(problem)).ok()
+    }
+}
+
+fn parse_listen(key: &str, text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{key}`: {text:?} is not an address and port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")
+    })
+}
+
+fn parse_catalog(text: &str, folder: &Path) -> Result<StoreUrl, String> {
+    let url = text
+        .parse::<StoreUrl>()
+        .map_err(|error| format!("`catalog`: {text:?}: {error}"))?;
+    Ok(url.relative_to(folder))
+}
+
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let valid = url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+    });
+    valid.then(|| url.to_owned()).ok_or_else(|| {
+        format!("`public_url`: {text:?} is not an http or https URL, such as \"https://files.example.org\"")
+    })
+}
+
+fn parse_duration(key: &str, text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err(format!("`{key}`: must be longer than zero")),
+        Err(error) => Err(format!(
+            "`{key}`: {text:?} is not a duration, such as \"30s\" or \"500ms\": {error}"
+        )),
+    }
+}

@@ -1,0 +1,93 @@
+//! Every way a request is turned down → HTTP, here and nowhere else.
+//!
+//! A client learns a constant: unknown, forbidden, expired, vanished and escaping files are the same `404`, byte for
+//! byte. Why it really was goes to the log, once, from whoever knew.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, StatusCode};
+
+use crate::auth::{Unauthenticated, basic};
+
+/// Why a request gets no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// The request contradicts itself.
+    BadRequest,
+    /// Too many are asking at once; come back after this long.
+    Busy(Duration),
+    /// Neither GET nor HEAD.
+    MethodNotAllowed,
+    /// There is no such file, or none for this user. Which, only the log knows.
+    NotFound,
+    /// Nobody, or not who they say they are.
+    Unauthorized,
+    /// The catalog cannot be asked, so nothing is served.
+    Unavailable,
+}
+
+impl Rejection {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// Problem details (RFC 9457) that say the status and nothing else.
+    const fn body(self) -> &'static str {
+        match self {
+            Self::BadRequest => r#"{"title":"Bad Request","status":400}"#,
+            Self::Busy(_) | Self::Unavailable => r#"{"title":"Service Unavailable","status":503}"#,
+            Self::MethodNotAllowed => r#"{"title":"Method Not Allowed","status":405}"#,
+            Self::NotFound => r#"{"title":"Not Found","status":404}"#,
+            Self::Unauthorized => r#"{"title":"Unauthorized","status":401}"#,
+        }
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body()));
+        *response.status_mut() = self.status();
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(VARY, HeaderValue::from_static("authorization"));
+        fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        match self {
+            Self::Unauthorized => {
+                fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static(basic::CHALLENGE));
+            }
+            Self::MethodNotAllowed => {
+                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Self::Busy(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                fields.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            Self::Unavailable => {
+                fields.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::BadRequest | Self::NotFound => {}
+        }
+        response
+    }
+}
+
+impl From<Unauthenticated> for Rejection {
+    fn from(why: Unauthenticated) -> Self {
+        match why {
+            Unauthenticated::Absent | Unauthenticated::Malformed => Self::Unauthorized,
+            Unauthenticated::Repeated => Self::BadRequest,
+        }
+    }
+}

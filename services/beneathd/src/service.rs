@@ -1,0 +1,162 @@
+//! [`Service`]: the catalog as the routes see it, and the process around it from the first socket to the last byte.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beneath_catalog::{Catalog, Credentials, FileId, Lease, Refusal, RefusalKind};
+use beneath_serve::{Drained, Server};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::rejection::Rejection;
+use crate::telemetry::Metrics;
+use crate::{routes, telemetry};
+
+/// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
+/// that logins never take all of them.
+const BLOCKING_THREADS: usize = 64;
+/// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
+const BLOCKING_QUEUE: usize = 1024;
+
+/// What the routes need.
+pub(crate) struct Service {
+    catalog: Arc<Catalog>,
+    /// Permits for a thread that may block, and for a place in the queue for one.
+    threads: Semaphore,
+    places: Semaphore,
+    pub(crate) metrics: Metrics,
+}
+
+impl Service {
+    pub(crate) fn new(catalog: Catalog) -> Self {
+        Self {
+            catalog: Arc::new(catalog),
+            threads: Semaphore::new(BLOCKING_THREADS),
+            places: Semaphore::new(BLOCKING_QUEUE),
+            metrics: Metrics::new(),
+        }
+    }
+
+    /// Who is this, may they, open it: one step in the catalog. In place when nothing blocks, which is almost always.
+    pub(crate) async fn open(&self, credentials: Credentials, id: FileId) -> Result<Lease, Rejection> {
+        match self.catalog.try_open(&credentials, &id) {
+            Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => {}
+            decided => return decided.map_err(|refusal| refuse(&refusal, &id)),
+        }
+        let catalog = Arc::clone(&self.catalog);
+        self.blocking(move || {
+            catalog
+                .open(&credentials, &id)
+                .map_err(|refusal| refuse(&refusal, &id))
+        })
+        .await?
+    }
+
+    /// Whether the catalog can be asked.
+    pub(crate) async fn is_ready(&self) -> Result<(), Rejection> {
+        let catalog = Arc::clone(&self.catalog);
+        self.blocking(move || catalog.revision().map(drop).map_err(|_| Rejection::Unavailable))
+            .await?
+    }
+
+    /// Runs `work` on a thread that may block: a bounded number of them, behind a bounded queue.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let busy = Rejection::Busy(Duration::from_secs(1));
+        let _place = self.places.try_acquire().map_err(|_| busy)?;
+        let _thread = self.threads.acquire().await.map_err(|_| Rejection::Unavailable)?;
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Rejection::Unavailable)
+    }
+}
+
+/// The one place where the true reason is written down; the client gets a constant.
+fn refuse(refusal: &Refusal, id: &FileId) -> Rejection {
+    tracing::info!(%id, reason = ?refusal.reason(), "refused");
+    match refusal.kind() {
+        RefusalKind::Unauthenticated => Rejection::Unauthorized,
+        RefusalKind::NotFound => Rejection::NotFound,
+        RefusalKind::Busy { retry_after } => Rejection::Busy(retry_after),
+        RefusalKind::Unavailable | RefusalKind::WouldBlock => Rejection::Unavailable,
+    }
+}
+
+/// Why the service did not start, or what it left behind when it stopped.
+#[derive(Debug)]
+pub(crate) struct ServiceError(String);
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<beneath_serve::Error> for ServiceError {
+    fn from(error: beneath_serve::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Takes the address, before anything that takes long: a taken port is known at once.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    TcpListener::bind(address).map_err(|error| ServiceError(format!("cannot listen on {address}: {error}")))
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. Calls `listening` as soon as connections are accepted.
+pub(crate) fn run(
+    listener: TcpListener,
+    catalog: Catalog,
+    config: &Config,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), ServiceError> {
+    telemetry::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| ServiceError(format!("cannot start threads: {error}")))?;
+    runtime.block_on(serve(listener, catalog, config, listening))
+}
+
+async fn serve(
+    listener: TcpListener,
+    catalog: Catalog,
+    config: &Config,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), ServiceError> {
+    let service = Arc::new(Service::new(catalog));
+    let mut server = Server::from_listener(listener)?.limits(config.limits.clone());
+    if let Some(tls) = &config.tls {
+        server = server.tls(tls.load()?);
+    }
+    if let Some(address) = config.metrics {
+        let metrics = Server::bind(address).await?;
+        tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), std::future::pending()));
+    }
+    let stop = shutdown().map_err(|error| ServiceError(format!("cannot wait for signals: {error}")))?;
+    listening(server.local_addr());
+    match server.serve(routes::app(service), stop).await? {
+        Drained { aborted: 0, .. } => Ok(()),
+        Drained { aborted, .. } => Err(ServiceError(format!(
+            "stopped; {aborted} connections were cut at limits.drain_timeout"
+        ))),
+    }
+}
+
+/// Completes at the first SIGTERM or SIGINT. Registered before it is awaited, so that no signal is missed.
+fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

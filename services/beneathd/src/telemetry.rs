@@ -1,0 +1,83 @@
+//! What the operator sees: structured events on standard error, and counters on a listener of their own.
+//!
+//! Events are for a person on a terminal, JSON otherwise. Never a password, never a whole `Authorization` field, and
+//! every text from outside escaped.
+
+use std::io::IsTerminal as _;
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log. `RUST_LOG` chooses what is written; `info` by default.
+pub(crate) fn start() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second start (in tests) keeps the first.
+    let _ = if std::io::stderr().is_terminal() {
+        log.with_target(false).try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    };
+}
+
+/// Counters of what was answered, for Prometheus.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Looked up once: counting an answer is one atomic addition.
+    downloads: [(StatusCode, Counter); 10],
+    other: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: String,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let answers = Family::<Code, Counter>::default();
+        let mut registry = Registry::with_prefix("beneathd");
+        registry.register(
+            "downloads",
+            "Answers to requests for a file, by status code",
+            answers.clone(),
+        );
+        let counter = |code: &str| {
+            answers
+                .get_or_create(&Code {
+                    code: code.to_owned(),
+                })
+                .clone()
+        };
+        let downloads = [200, 206, 304, 400, 401, 404, 405, 412, 416, 503].map(|code| {
+            let status = StatusCode::from_u16(code).unwrap_or_default();
+            (status, counter(status.as_str()))
+        });
+        Self {
+            downloads,
+            other: counter("other"),
+            registry,
+        }
+    }
+
+    /// Counts one answer to a request for a file.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        let known = self.downloads.iter().find(|(code, _)| *code == status);
+        known.map_or(&self.other, |(_, counter)| counter).inc();
+    }
+
+    /// The text that Prometheus scrapes (OpenMetrics 1.0).
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
