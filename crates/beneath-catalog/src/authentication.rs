@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::catalog::Options;
 use crate::credential::hashing::Hashing;
 use crate::credential::record::Record;
 use crate::credential::verified::Verified;
@@ -15,10 +16,12 @@ use crate::revocation::memory::{KnownToken, KnownUser, Memory};
 use crate::store::Millis;
 use crate::store::decide::{self, Ground};
 use crate::subject::{UserId, UserName};
+use crate::throttle::Throttle;
 
 /// Tells who somebody is by what they show.
 pub(crate) struct Authenticator {
     pub(crate) hashing: Hashing,
+    throttle: Throttle,
     verified: Verified,
     /// Whoever is nobody is checked against this, so that it takes as long.
     nobody: Arc<str>,
@@ -40,9 +43,10 @@ pub(crate) struct Unverified {
 }
 
 impl Authenticator {
-    pub(crate) fn new(hashing_at_once: usize, hashing_queue: usize) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(options: &Options) -> Result<Self, getrandom::Error> {
         Ok(Self {
-            hashing: Hashing::new(hashing_at_once, hashing_queue),
+            hashing: Hashing::new(options.hashing_at_once, options.hashing_queue),
+            throttle: Throttle::new(options.failed_logins),
             verified: Verified::new()?,
             nobody: Record::of_nobody().to_string().into(),
         })
@@ -54,7 +58,7 @@ impl Authenticator {
             Shown::Basic { user, password } => {
                 let known = memory.user(user)?;
                 let digest = self.verified.digest(user, password, &known.record);
-                self.verified.recall(known.ground.user, &digest)?;
+                self.verified.recall(known.id, &digest)?;
                 Some(known.ground)
             }
             Shown::Bearer(token) => {
@@ -100,13 +104,14 @@ impl Authenticator {
         if self.verified.recall(user.id, &digest).is_none() {
             return unverified(&user.record, Some(user.id), Reason::WrongPassword);
         }
-        let ground = Ground {
+        let ground = Ground::User {
             user: user.id,
             epoch: user.epoch,
             token: None,
         };
         if let Some(feed) = feed {
             let known = Arc::new(KnownUser {
+                id: user.id,
                 ground,
                 name: user.name.clone(),
                 record: user.record,
@@ -122,6 +127,9 @@ impl Authenticator {
         let Shown::Basic { user: name, password } = &credentials.shown else {
             return Err(refused);
         };
+        if let Some(wait) = self.throttle.wait(name, credentials.address) {
+            return Err(Refusal::busy(wait, Reason::Throttled));
+        }
         let record = Record::parse(&unverified.record).unwrap_or_else(|_| Record::of_nobody());
         let found = self
             .hashing
@@ -131,9 +139,13 @@ impl Authenticator {
             (Some(user), Ok(Some(matched))) => {
                 let digest = self.verified.digest(name, password, &unverified.record);
                 self.verified.remember(user, digest, &matched);
+                self.throttle.succeeded(name, credentials.address);
                 Ok(())
             }
-            _ => Err(refused),
+            _ => {
+                self.throttle.failed(name, credentials.address);
+                Err(refused)
+            }
         }
     }
 }
@@ -149,7 +161,7 @@ fn identify_token(snapshot: &Connection, token: &[u8], feed: Option<&Feed>) -> R
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
-    let ground = Ground {
+    let ground = Ground::User {
         user: user.id,
         epoch: user.epoch,
         token: Some(token.id),

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use beneath::{File, Root};
@@ -14,11 +14,15 @@ use crate::credential::Credentials;
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
+use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::{Feed, sync};
+use crate::serving::Serving;
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Missing, Revision, Store, StoreUrl, lock};
 use crate::subject::{Principal, RootName, UserName};
+use crate::throttle::Rate;
+use crate::trail::{Actor, Event};
 
 /// Who may have which file, as of when.
 ///
@@ -55,20 +59,24 @@ pub struct Catalog {
     roots: RwLock<HashMap<RootName, Arc<Root>>>,
     pub(crate) authenticator: Authenticator,
     bound: Duration,
-    feed: OnceLock<Arc<Feed>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    pins: Pins,
+    pub(crate) link_grace: Duration,
+    serving: OnceLock<Serving>,
+    starting: Mutex<()>,
 }
 
 /// What can be chosen about a [`Catalog`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     revocation_bound: Duration,
-    hashing_at_once: usize,
-    hashing_queue: usize,
+    pub(crate) hashing_at_once: usize,
+    pub(crate) hashing_queue: usize,
+    pub(crate) failed_logins: Rate,
+    link_grace: Duration,
 }
 
 /// How a request is told from one that is not allowed to wait.
-type Opener = fn(&Root, &beneath::RelPath) -> Result<File, beneath::Error>;
+pub(crate) type Opener = fn(&Root, &beneath::RelPath) -> Result<File, beneath::Error>;
 
 impl Catalog {
     /// Opens the catalog that is there.
@@ -109,11 +117,12 @@ impl Catalog {
         Ok(Self {
             store: Arc::new(Store::open(store.path(), missing)?),
             roots: RwLock::new(roots.into_iter().collect()),
-            authenticator: Authenticator::new(options.hashing_at_once, options.hashing_queue)
-                .map_err(failed)?,
+            authenticator: Authenticator::new(&options).map_err(failed)?,
             bound: options.revocation_bound,
-            feed: OnceLock::new(),
-            thread: Mutex::default(),
+            pins: Pins::default(),
+            link_grace: options.link_grace,
+            serving: OnceLock::new(),
+            starting: Mutex::default(),
         })
     }
 
@@ -133,12 +142,29 @@ impl Catalog {
     /// A call that begins after a revocation returned does not succeed because of what was revoked. If a change
     /// comes between decision and open, the decision is made again.
     pub fn open(&self, credentials: &Credentials, id: &FileId) -> Result<Lease, Refusal> {
-        let feed = self.feed()?;
+        let serving = self.serving()?;
+        let opened = self.decide_and_open(serving, credentials, id);
+        self.record_refusal(
+            serving,
+            credentials.claims(),
+            credentials.address,
+            Some(id),
+            &opened,
+        );
+        opened
+    }
+
+    fn decide_and_open(
+        &self,
+        serving: &Serving,
+        credentials: &Credentials,
+        id: &FileId,
+    ) -> Result<Lease, Refusal> {
         for _ in 0..ATTEMPTS {
-            let (decision, revision) = self.decide(feed, credentials, id)?;
-            let file = self.open_file(&decision, Root::open)?;
-            if let Ok(lease) = Lease::new(file, decision, revision, feed) {
-                return Ok(lease);
+            let (decision, revision) = self.decide(&serving.feed, credentials, id)?;
+            let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
+            if let Ok(lease) = Lease::new(file, decision, revision, credentials.address, serving) {
+                return Ok(lease.recorded());
             }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
@@ -150,9 +176,10 @@ impl Catalog {
     /// # Errors
     ///
     /// [`RefusalKind::WouldBlock`](crate::RefusalKind::WouldBlock) where the answer is not in memory: call
-    /// [`open`](Self::open) on a thread that may block. Every refusal but that of the file system comes from there.
+    /// [`open`](Self::open) on a thread that may block. No other kind comes from here.
     pub fn try_open(&self, credentials: &Credentials, id: &FileId) -> Result<Lease, Refusal> {
-        let feed = self.feed.get().ok_or(Refusal::WOULD_BLOCK)?;
+        let serving = self.serving.get().ok_or(Refusal::WOULD_BLOCK)?;
+        let feed = &serving.feed;
         if !feed.is_current() {
             return Err(Refusal::WOULD_BLOCK);
         }
@@ -160,8 +187,12 @@ impl Catalog {
         if decision.has_expired(feed) {
             return Err(Refusal::WOULD_BLOCK);
         }
-        let file = self.open_file(&decision, Root::try_open)?;
-        Lease::new(file, decision, Revision(as_of), feed).map_err(|_| Refusal::WOULD_BLOCK)
+        let file = self
+            .open_file(&decision, Root::try_open, Patience::None)
+            .map_err(|_| Refusal::WOULD_BLOCK)?;
+        Lease::new(file, decision, Revision(as_of), credentials.address, serving)
+            .map(Lease::recorded)
+            .map_err(|_| Refusal::WOULD_BLOCK)
     }
 
     /// Shows who somebody is, and nothing of what they may.
@@ -172,14 +203,18 @@ impl Catalog {
     ///
     /// [`Refusal`], never "not found".
     pub fn authenticate(&self, credentials: &Credentials) -> Result<Principal, Refusal> {
-        self.in_snapshot(credentials, |_, ground, name| {
-            Ok(Principal {
-                user: ground.user,
+        let serving = self.serving()?;
+        let shown = self.in_snapshot(credentials, |_, ground, name| Ok((ground, name)));
+        self.record_refusal(serving, credentials.claims(), credentials.address, None, &shown);
+        match shown? {
+            (Ground::User { user, epoch, token }, name) => Ok(Principal {
+                user,
                 name,
-                epoch: ground.epoch,
-                token: ground.token,
-            })
-        })
+                epoch,
+                token,
+            }),
+            (Ground::Link { .. }, _) => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
+        }
     }
 
     /// The catalog's revision now: whether the store can be asked, in one cheap question.
@@ -228,7 +263,8 @@ impl Catalog {
             let permit = permit?;
             let deadline = feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
-            Ok((Decision::new(ground, name, entry, &permit, deadline), revision))
+            let decision = Decision::new(ground, Some(name), entry, &permit, deadline);
+            Ok((decision, revision))
         })?;
         let decision = Arc::new(decision);
         let remembered = Arc::clone(&decision);
@@ -237,12 +273,43 @@ impl Catalog {
         Ok((decision, revision))
     }
 
-    fn open_file(&self, decision: &Decision, open: Opener) -> Result<File, Refusal> {
+    pub(crate) fn open_file(
+        &self,
+        decision: &Decision,
+        open: Opener,
+        patience: Patience,
+    ) -> Result<File, Refusal> {
         let entry = &decision.entry;
         let root = self
             .root(entry.root())
             .ok_or(Refusal::not_found(Reason::UnknownRoot))?;
-        Ok(open(&root, entry.path())?)
+        let file = open(&root, entry.path())?;
+        self.pins.judge(entry, &file, patience)?;
+        Ok(file)
+    }
+
+    /// Writes down why not. Success is written down by the lease.
+    pub(crate) fn record_refusal<T>(
+        &self,
+        serving: &Serving,
+        actor: Actor,
+        address: Option<IpAddr>,
+        object: Option<&FileId>,
+        result: &Result<T, Refusal>,
+    ) {
+        if let Err(refusal) = result {
+            serving.trail.add(Event {
+                at: Millis::now(),
+                actor,
+                event: "open",
+                object: object.copied(),
+                revision: serving.feed.revision(),
+                outcome: "refused",
+                reason: Some(refusal.reason()),
+                bytes: None,
+                address,
+            });
+        }
     }
 
     /// Authenticates and asks, of one snapshot. Where a password has to be hashed, that is done between two
@@ -252,7 +319,7 @@ impl Catalog {
         credentials: &Credentials,
         ask: impl Fn(&Connection, Ground, UserName) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let feed = self.feed.get().map(Arc::as_ref);
+        let feed = self.serving.get().map(|serving| &*serving.feed);
         for _ in 0..ATTEMPTS {
             let answer = self.store.read(|snapshot| {
                 let (ground, name) = match self.authenticator.identify(snapshot, credentials, feed)? {
@@ -269,34 +336,21 @@ impl Catalog {
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
     }
 
-    /// The feed of this process, started by whoever needs it first.
-    fn feed(&self) -> Result<&Arc<Feed>, Refusal> {
-        if let Some(feed) = self.feed.get() {
-            return Ok(feed);
+    /// What serving needs, started by whoever needs it first.
+    pub(crate) fn serving(&self) -> Result<&Serving, Refusal> {
+        if let Some(serving) = self.serving.get() {
+            return Ok(serving);
         }
-        let mut thread = lock(&self.thread);
-        if self.feed.get().is_none() {
-            let (feed, watching) = Feed::start(Arc::clone(&self.store), self.bound)?;
-            *thread = Some(watching);
-            let _ = self.feed.set(feed);
+        let _starting = lock(&self.starting);
+        if self.serving.get().is_none() {
+            let serving = Serving::start(&self.store, self.bound)?;
+            let _ = self.serving.set(serving);
         }
-        self.feed.get().ok_or(Refusal::UNAVAILABLE)
+        self.serving.get().ok_or(Refusal::UNAVAILABLE)
     }
 
     pub(crate) fn running_feed(&self) -> Option<&Arc<Feed>> {
-        self.feed.get()
-    }
-}
-
-impl Drop for Catalog {
-    /// Leases that are still out there fall.
-    fn drop(&mut self) {
-        if let Some(feed) = self.feed.get() {
-            feed.stop();
-        }
-        if let Some(thread) = lock(&self.thread).take() {
-            let _ = thread.join();
-        }
+        self.serving.get().map(|serving| &serving.feed)
     }
 }
 
@@ -313,6 +367,11 @@ impl Default for Options {
             revocation_bound: Duration::from_secs(1),
             hashing_at_once: cores,
             hashing_queue: 32,
+            failed_logins: Rate {
+                burst: 30,
+                refill: Duration::from_secs(2),
+            },
+            link_grace: Duration::from_secs(300),
         }
     }
 }
@@ -334,7 +393,28 @@ impl Options {
         self.hashing_queue = queue;
         self
     }
+
+    /// How long a client whose download over a link broke off keeps its use, to resume: five minutes by default.
+    #[must_use]
+    pub const fn link_grace(mut self, grace: Duration) -> Self {
+        self.link_grace = grace;
+        self
+    }
+
+    /// How many logins may fail, from one address or for one user name, before the next attempt has to wait (by default
+    /// 30), and how long it takes until one more may (by default 2 s).
+    ///
+    /// Users who were verified before by this process, or from the same address, are never held back by the failures
+    /// of others.
+    #[must_use]
+    pub fn failed_logins(mut self, burst: u32, refill: Duration) -> Self {
+        self.failed_logins = Rate {
+            burst: burst.max(1),
+            refill,
+        };
+        self
+    }
 }
 
 /// How often a decision that was overtaken is made again.
-const ATTEMPTS: usize = 8;
+pub(crate) const ATTEMPTS: usize = 8;

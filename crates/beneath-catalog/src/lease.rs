@@ -1,40 +1,62 @@
 //! [`Lease`]: an open file plus the decision it rests on; stops yielding when the decision falls.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use beneath::{File, Source, Stopped};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Pin};
 use crate::revocation::registry::Overtaken;
 use crate::revocation::{Feed, Right};
+use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
-use crate::store::{Millis, Revision};
+use crate::store::{Millis, Revision, links};
 use crate::subject::UserName;
+use crate::trail::{Actor, Event, Trail};
 
 /// An open file, and the right to read it for as long as the decision holds that allowed it.
 ///
-/// Only [`Catalog::open`](crate::Catalog::open) and its sibling make one. The [`Entry`] says what was published; the
-/// [file](Source::file) what was opened. [`Source::still_held`] is an atomic load or two: ask it for every piece.
+/// Only [`Catalog::open`](crate::Catalog::open) and its siblings make one. The [`Entry`] says what was published; the
+/// [file](Source::file) what was opened. [`Source::still_held`] is three atomic loads and a look at the clock: ask it
+/// for every piece.
 ///
 /// # Security
 ///
 /// Falls, within the catalog's revocation bound, when what it rests on changes (a grant, group, role, password,
-/// token, the user, the entry), when it expires, and when the store was silent for longer than the bound. It never
-/// comes back.
+/// token, link, the user, the entry, the content if that is pinned), when it expires, and when the store was silent
+/// for longer than the bound. It never comes back.
 pub struct Lease {
-    file: File,
+    file: Arc<File>,
     decision: Arc<Decision>,
     right: Arc<Right>,
+    meter: Meter,
+    taken: Option<(links::Use, Duration)>,
+    address: Option<IpAddr>,
     key: u64,
     revision: Revision,
     feed: Arc<Feed>,
+    trail: Arc<Trail>,
+}
+
+/// Counts what was sent over a [`Lease`]: for the audit trail, and for what a link is good for.
+///
+/// Whoever sends tells it; the count is settled when the lease is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    sent: AtomicU64,
+    complete: AtomicBool,
 }
 
 /// What was decided: for whom, on what, until when.
 pub(crate) struct Decision {
     pub(crate) ground: Ground,
-    pub(crate) user: UserName,
+    pub(crate) user: Option<UserName>,
     pub(crate) entry: Entry,
     pub(crate) until: Option<Millis>,
     /// `until` on the feed's own clock.
@@ -42,7 +64,13 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    pub(crate) fn new(ground: Ground, user: UserName, entry: Entry, permit: &Permit, deadline: u64) -> Self {
+    pub(crate) fn new(
+        ground: Ground,
+        user: Option<UserName>,
+        entry: Entry,
+        permit: &Permit,
+        deadline: u64,
+    ) -> Self {
         Self {
             ground,
             user,
@@ -57,6 +85,14 @@ impl Decision {
         self.until
             .is_some_and(|until| until <= Millis::now() || self.deadline <= feed.now())
     }
+
+    pub(crate) fn actor(&self) -> Actor {
+        match (&self.user, self.ground) {
+            (Some(name), _) => Actor::User(name.clone()),
+            (None, Ground::Link { link, .. }) => Actor::Link(link),
+            (None, Ground::User { .. }) => Actor::Unknown,
+        }
+    }
 }
 
 impl Lease {
@@ -65,19 +101,31 @@ impl Lease {
         file: File,
         decision: Arc<Decision>,
         revision: Revision,
-        feed: &Arc<Feed>,
+        address: Option<IpAddr>,
+        serving: &Serving,
     ) -> Result<Self, Overtaken> {
-        let (ground, entry) = (decision.ground, decision.entry.seq);
-        let right = Arc::new(Right::new(ground, entry, decision.until, decision.deadline));
-        let key = feed.registry.register(&right, revision.as_u64())?;
+        let file = Arc::new(file);
+        let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::clone(&file));
+        let right = Arc::new(Right::new(&decision, pinned));
+        let key = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {
             file,
             decision,
             right,
+            meter: Meter::default(),
+            taken: None,
+            address,
             key,
             revision,
-            feed: Arc::clone(feed),
+            feed: Arc::clone(&serving.feed),
+            trail: Arc::clone(&serving.trail),
         })
+    }
+
+    /// From now on this lease runs over a use of a link, which ends with it.
+    pub(crate) fn over(mut self, taken: links::Use, grace: Duration) -> Self {
+        self.taken = Some((taken, grace));
+        self
     }
 
     /// What was published.
@@ -85,14 +133,51 @@ impl Lease {
         &self.decision.entry
     }
 
-    /// Who was allowed.
-    pub fn user(&self) -> &UserName {
-        &self.decision.user
+    /// Who was allowed, or `None` for whoever had a link.
+    pub fn user(&self) -> Option<&UserName> {
+        self.decision.user.as_ref()
     }
 
     /// As of when it was decided.
     pub const fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// To be told what is sent.
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
+    }
+
+    fn event(&self, event: &'static str, outcome: &'static str, bytes: Option<u64>) -> Event {
+        Event {
+            at: Millis::now(),
+            actor: self.decision.actor(),
+            event,
+            object: Some(self.decision.entry.id),
+            revision: self.revision.as_u64(),
+            outcome,
+            reason: None,
+            bytes,
+            address: self.address,
+        }
+    }
+
+    /// Writes down that it was given.
+    pub(crate) fn recorded(self) -> Self {
+        self.trail.add(self.event("open", "allowed", None));
+        self
+    }
+}
+
+impl Meter {
+    /// So many more bytes of the file left for the client.
+    pub fn sent(&self, bytes: u64) {
+        self.0.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All that was promised was sent.
+    pub fn complete(&self) {
+        self.0.complete.store(true, Ordering::Relaxed);
     }
 }
 
@@ -111,8 +196,28 @@ impl Source for Lease {
 }
 
 impl Drop for Lease {
+    /// The transfer has ended, one way or another.
     fn drop(&mut self) {
         self.feed.registry.forget(self.key);
+        let sent = self.meter.0.sent.load(Ordering::Relaxed);
+        let outcome = match self.meter.0.complete.load(Ordering::Relaxed) {
+            true => "complete",
+            false if self.right.has_fallen() => "cut",
+            false => "aborted",
+        };
+        if sent > 0 || outcome != "aborted" {
+            self.trail.add(self.event("transfer", outcome, Some(sent)));
+        }
+        if let Some((of, grace)) = self.taken {
+            let size = self.file.metadata().len();
+            let until = Millis::from(SystemTime::now() + grace);
+            self.trail.add_ended(links::Ended {
+                of,
+                sent,
+                size,
+                until,
+            });
+        }
     }
 }
 
@@ -120,7 +225,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("entry", self.entry())
-            .field("user", self.user())
+            .field("user", &self.user())
             .field("revision", &self.revision)
             .finish_non_exhaustive()
     }

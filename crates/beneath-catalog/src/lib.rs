@@ -27,21 +27,27 @@ mod entry;
 mod error;
 mod file_id;
 mod lease;
+mod link;
 mod pin;
 mod refusal;
 mod revocation;
+mod serving;
 mod store;
 mod subject;
+mod throttle;
+mod trail;
 
 pub use administration::{
-    Account, Administration, Change, Cursor, Grant, Listing, NewToken, Page, Publication, Published,
+    Account, Administration, AuditRecord, Change, Cursor, Grant, Link, LinkId, Listing, NewLink, NewToken,
+    Page, Publication, Published,
 };
 pub use catalog::{Catalog, Options};
 pub use credential::{Credentials, Password};
 pub use entry::{Entry, Pin};
 pub use error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind, ParseError};
 pub use file_id::FileId;
-pub use lease::Lease;
+pub use lease::{Lease, Meter};
+pub use link::{LinkRequest, LinkUse};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use store::{Revision, StoreUrl};
 pub use subject::{GroupName, Principal, Role, RootName, Subject, UserName};

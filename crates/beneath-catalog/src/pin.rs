@@ -1,22 +1,90 @@
 //! Pins: what a file was when it was published, to tell whether it still is.
 
-use beneath::{Error, File};
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use beneath::{Error, File, Identity, Metadata, Version};
 use sha2::{Digest as _, Sha256};
 
-/// Which file this is, as bytes: device, inode, time of birth, and the file handle where it can be had (feature
-/// `file-handle`).
-pub(crate) fn fingerprint(file: &File) -> Result<Vec<u8>, Error> {
-    let identity = file.metadata().identity();
-    let mut bytes = Vec::with_capacity(64);
-    bytes.extend_from_slice(&identity.device().to_le_bytes());
-    bytes.extend_from_slice(&identity.inode().to_le_bytes());
-    if let Some(birth) = identity.birth() {
-        bytes.extend_from_slice(&birth.seconds().to_le_bytes());
-        bytes.extend_from_slice(&birth.nanoseconds().to_le_bytes());
+use crate::entry::{Entry, Pin};
+use crate::refusal::{Reason, Refusal};
+use crate::revocation::memory::make_room;
+use crate::store::lock;
+
+/// Judges opened files by the pin of their entry, and remembers which state of which file has which digest.
+#[derive(Default)]
+pub(crate) struct Pins {
+    digests: Mutex<HashMap<(Identity, Version), [u8; 32]>>,
+}
+
+/// Whether whoever asks may wait for a file to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    MayRead,
+    None,
+}
+
+impl Pins {
+    /// Refuses a file that is not what the entry is bound to.
+    ///
+    /// A file pinned by content is read again only if its descriptor says that it is in another state than when it was
+    /// published, and then once per state.
+    pub(crate) fn judge(&self, entry: &Entry, file: &File, patience: Patience) -> Result<(), Refusal> {
+        let published = entry.fingerprint.as_deref();
+        let holds = match entry.pin {
+            Pin::Path => true,
+            Pin::Identity => published.is_some() && fingerprint(file)?.as_deref() == published,
+            Pin::Content if file.metadata().len() != entry.size => false,
+            Pin::Content if Some(&*state(file.metadata())) == published => true,
+            Pin::Content => Some(self.digest(file, patience)?) == entry.digest,
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(Refusal::not_found(Reason::Replaced))
     }
+
+    fn digest(&self, file: &File, patience: Patience) -> Result<[u8; 32], Refusal> {
+        let state = (*file.metadata().identity(), *file.metadata().version());
+        if let Some(digest) = lock(&self.digests).get(&state) {
+            return Ok(*digest);
+        }
+        if patience == Patience::None {
+            return Err(Refusal::WOULD_BLOCK);
+        }
+        let digest = digest(file, |_| ())?;
+        let mut digests = lock(&self.digests);
+        make_room(&mut digests);
+        digests.insert(state, digest);
+        Ok(digest)
+    }
+}
+
+/// Which file this is, as bytes: inode, time of birth, and the file handle where it can be had (feature
+/// `file-handle`). `None` where the file system cannot tell a file from its successor.
+pub(crate) fn fingerprint(file: &File) -> Result<Option<Vec<u8>>, Error> {
+    let identity = file.metadata().identity();
+    let mut bytes = identity_bytes(identity);
     #[cfg(feature = "file-handle")]
-    bytes.extend(file.handle()?.unwrap_or_default());
-    Ok(bytes)
+    let handle = file.handle()?.unwrap_or_default();
+    #[cfg(not(feature = "file-handle"))]
+    let handle: Vec<u8> = Vec::new();
+    if identity.birth().is_none() && handle.is_empty() {
+        return Ok(None);
+    }
+    bytes.extend(handle);
+    Ok(Some(bytes))
+}
+
+/// Which state of which file this is, as bytes.
+pub(crate) fn state(metadata: &Metadata) -> Vec<u8> {
+    let mut bytes = identity_bytes(metadata.identity());
+    bytes.extend(metadata.len().to_le_bytes());
+    for time in [metadata.modified(), metadata.changed()] {
+        bytes.extend(time.seconds().to_le_bytes());
+        bytes.extend(time.nanoseconds().to_le_bytes());
+    }
+    bytes
 }
 
 /// SHA-256 of the content; `progress` hears how many bytes have been read.
@@ -34,4 +102,15 @@ pub(crate) fn digest(file: &File, mut progress: impl FnMut(u64)) -> Result<[u8; 
             }
         }
     }
+}
+
+fn identity_bytes(identity: &Identity) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    // Not the device: its number may be another after a reboot. The root says which file system it is.
+    bytes.extend(identity.inode().to_le_bytes());
+    if let Some(birth) = identity.birth() {
+        bytes.extend(birth.seconds().to_le_bytes());
+        bytes.extend(birth.nanoseconds().to_le_bytes());
+    }
+    bytes
 }

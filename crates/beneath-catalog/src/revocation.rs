@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use beneath::File;
 use rusqlite::Connection;
 
 use crate::entry::EntrySeq;
+use crate::lease::Decision;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Revision, Store, StoreError, lock, servers};
@@ -52,6 +54,8 @@ pub(crate) struct Right {
     until: Mutex<Option<Millis>>,
     /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
     deadline: AtomicU64,
+    /// A file pinned by content, to notice that it is being replaced.
+    pinned: Option<Arc<File>>,
 }
 
 /// What a number of changes touched.
@@ -133,7 +137,7 @@ impl Feed {
         let revision = crate::store::revision(snapshot)?;
         let now = Millis::now();
         if revision == *passed {
-            self.registry.live().iter().for_each(|right| right.expire(now));
+            self.registry.live().iter().for_each(|right| right.lapse(now));
             return Ok(());
         }
         let touched = Touched::since(snapshot, *passed)?;
@@ -153,7 +157,7 @@ impl Feed {
         touched: &Touched,
         now: Millis,
     ) -> Result<(), StoreError> {
-        right.expire(now);
+        right.lapse(now);
         if !touched.ground(&right.ground) && !touched.entry(right.entry) {
             return Ok(());
         }
@@ -238,20 +242,30 @@ impl Feed {
         nanoseconds(self.started.elapsed())
     }
 
+    /// The revision that was passed last.
+    pub(crate) fn revision(&self) -> u64 {
+        self.registry.finished()
+    }
+
     pub(crate) const fn server(&self) -> &servers::ServerId {
         &self.server
     }
 }
 
 impl Right {
-    pub(crate) fn new(ground: Ground, entry: EntrySeq, until: Option<Millis>, deadline: u64) -> Self {
+    pub(crate) fn new(decision: &Decision, pinned: Option<Arc<File>>) -> Self {
         Self {
-            ground,
-            entry,
+            ground: decision.ground,
+            entry: decision.entry.seq,
             fallen: AtomicBool::new(false),
-            until: Mutex::new(until),
-            deadline: AtomicU64::new(deadline),
+            until: Mutex::new(decision.until),
+            deadline: AtomicU64::new(decision.deadline),
+            pinned,
         }
+    }
+
+    pub(crate) fn has_fallen(&self) -> bool {
+        self.fallen.load(Ordering::SeqCst)
     }
 
     /// For ever: there is no way back.
@@ -259,8 +273,10 @@ impl Right {
         self.fallen.store(true, Ordering::SeqCst);
     }
 
-    fn expire(&self, now: Millis) {
-        if lock(&self.until).is_some_and(|until| until <= now) {
+    /// What ends without any write to the store: time, and the content that was pinned.
+    fn lapse(&self, now: Millis) {
+        let expired = lock(&self.until).is_some_and(|until| until <= now);
+        if expired || self.pinned.as_deref().is_some_and(was_changed) {
             self.fall();
         }
     }
@@ -300,13 +316,24 @@ impl Touched {
 
     fn ground(&self, ground: &Ground) -> bool {
         self.everything
-            || self.users.contains(&ground.user.0)
-            || ground.token.is_some_and(|token| self.tokens.contains(&token.0))
+            || match ground {
+                Ground::User { user, token, .. } => {
+                    self.users.contains(&user.0) || token.is_some_and(|token| self.tokens.contains(&token.0))
+                }
+                Ground::Link { link, creator } => {
+                    self.links.contains(link) || creator.is_some_and(|user| self.users.contains(&user.0))
+                }
+            }
     }
 
     fn entry(&self, entry: EntrySeq) -> bool {
         self.everything || self.entries.contains(&entry.0)
     }
+}
+
+fn was_changed(file: &File) -> bool {
+    file.metadata_now()
+        .map_or(true, |now| now.version() != file.metadata().version())
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

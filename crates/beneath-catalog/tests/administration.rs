@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"
 )]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod common;
 
@@ -201,12 +202,13 @@ fn each_role_does_what_it_may_and_no_more() {
     }
     let foreign = place.publish("foreign", &[]);
     place.write("own", "x");
-    type Act = fn(&Administration<'_>, &beneath_catalog::FileId) -> Result<(), AdminErrorKind>;
-    fn done<T>(result: Result<T, beneath_catalog::AdminError>) -> Result<(), AdminErrorKind> {
+    type Done = Result<(), AdminErrorKind>;
+    type Act = fn(&Administration<'_>, &beneath_catalog::FileId) -> Done;
+    fn done<T>(result: Result<T, beneath_catalog::AdminError>) -> Done {
         result.map(drop).map_err(|error| error.kind())
     }
     let (refused, not_found) = (Err(AdminErrorKind::Refused), Err(AdminErrorKind::NotFound));
-    let acts: [(&str, Act, [Result<(), AdminErrorKind>; 3]); 8] = [
+    let acts: [(&str, Act, [Done; 3]); 8] = [
         (
             "publish",
             |a, _| done(a.publish(&publication("own"))),

@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"
 )]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod common;
 

@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"
 )]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod common;
 
@@ -31,7 +32,7 @@ type Loss = fn(&Administration<'_>, &Scene);
 
 const LOSSES: [(&str, Holder, Loss); 14] = [
     ("grant revoked", Holder::Granted, |a, s| {
-        drop(a.revoke(&s.id, &subject("user:granted")).unwrap())
+        drop(a.revoke(&s.id, &subject("user:granted")).unwrap());
     }),
     ("grant shortened", Holder::Granted, |a, s| {
         drop(
@@ -40,40 +41,40 @@ const LOSSES: [(&str, Holder, Loss); 14] = [
         );
     }),
     ("left the group", Holder::Grouped, |a, _| {
-        drop(a.leave_group(&group("g"), &user("grouped")).unwrap())
+        drop(a.leave_group(&group("g"), &user("grouped")).unwrap());
     }),
     ("group removed", Holder::Grouped, |a, _| {
-        drop(a.remove_group(&group("g")).unwrap())
+        drop(a.remove_group(&group("g")).unwrap());
     }),
     ("group's grant revoked", Holder::Grouped, |a, s| {
-        drop(a.revoke(&s.id, &subject("group:g")).unwrap())
+        drop(a.revoke(&s.id, &subject("group:g")).unwrap());
     }),
     ("role changed", Holder::Admin, |a, _| {
-        drop(a.set_role(&user("admin"), Role::Reader).unwrap())
+        drop(a.set_role(&user("admin"), Role::Reader).unwrap());
     }),
     ("user disabled", Holder::Granted, |a, _| {
-        drop(a.disable_user(&user("granted")).unwrap())
+        drop(a.disable_user(&user("granted")).unwrap());
     }),
     ("user removed", Holder::Granted, |a, _| {
-        drop(a.remove_user(&user("granted")).unwrap())
+        drop(a.remove_user(&user("granted")).unwrap());
     }),
     ("password changed", Holder::Granted, |a, _| {
-        drop(a.set_password(&user("granted"), &password("b")).unwrap())
+        drop(a.set_password(&user("granted"), &password("b")).unwrap());
     }),
     ("password changed (token)", Holder::Bearer, |a, _| {
         drop(a.set_password(&user("granted"), &password("b")).unwrap());
     }),
     ("token revoked", Holder::Bearer, |a, s| {
-        drop(a.revoke_token(&s.token).unwrap())
+        drop(a.revoke_token(&s.token).unwrap());
     }),
     ("all tokens revoked", Holder::Bearer, |a, _| {
-        drop(a.revoke_tokens(&user("granted")).unwrap())
+        drop(a.revoke_tokens(&user("granted")).unwrap());
     }),
     ("grant revoked (token)", Holder::Bearer, |a, s| {
-        drop(a.revoke(&s.id, &subject("user:granted")).unwrap())
+        drop(a.revoke(&s.id, &subject("user:granted")).unwrap());
     }),
     ("unpublished", Holder::Granted, |a, s| {
-        drop(a.unpublish(&s.id).unwrap())
+        drop(a.unpublish(&s.id).unwrap());
     }),
 ];
 

@@ -291,7 +291,11 @@ impl Administration<'_> {
 }
 
 /// Only whoever owns a file, or administers all, learns here that it exists.
-fn managed(snapshot: &rusqlite::Connection, acting: &Acting, id: &FileId) -> Result<Entry, AdminError> {
+pub(super) fn managed(
+    snapshot: &rusqlite::Connection,
+    acting: &Acting,
+    id: &FileId,
+) -> Result<Entry, AdminError> {
     files::find(snapshot, id)?
         .filter(|entry| {
             acting.role == Role::Admin || acting.user == entry.owner.as_ref().map(|(user, _)| *user)

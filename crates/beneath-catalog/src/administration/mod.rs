@@ -3,7 +3,9 @@
 
 mod files;
 mod groups;
+mod links;
 mod tokens;
+mod trail;
 mod users;
 
 use std::fmt;
@@ -12,7 +14,9 @@ use std::str::FromStr;
 use beneath::AmbientAuthority;
 
 pub use files::{Grant, Publication, Published};
+pub use links::{Link, LinkId, NewLink};
 pub use tokens::NewToken;
+pub use trail::AuditRecord;
 pub use users::Account;
 
 use crate::catalog::Catalog;

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ParseError;
 use crate::subject::compose;
+use crate::trail::Actor;
 
 /// What a request shows to prove who it is from. Made from a header field, judged only by the
 /// [`Catalog`](crate::Catalog). `Debug` shows no secret.
@@ -62,6 +63,14 @@ impl Credentials {
             _ => Shown::Malformed,
         };
         Self { shown, address: None }
+    }
+
+    /// Who they say they are, for the audit trail.
+    pub(crate) fn claims(&self) -> Actor {
+        match &self.shown {
+            Shown::Basic { user, .. } => Actor::Claimed(user.clone()),
+            Shown::Bearer(_) | Shown::Malformed => Actor::Unknown,
+        }
     }
 
     /// Where the request came from, so that guessing from one address can be slowed down without locking

@@ -9,7 +9,7 @@ use crate::file_id::FileId;
 use crate::lease::Decision;
 use crate::store::Millis;
 use crate::store::decide::Ground;
-use crate::subject::UserName;
+use crate::subject::{UserId, UserName};
 
 /// Who somebody is by what they show, and what they may. Bounded.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub(crate) struct Memory {
 
 /// A user whose password was verified against `record`.
 pub(crate) struct KnownUser {
+    pub(crate) id: UserId,
     pub(crate) ground: Ground,
     pub(crate) name: UserName,
     pub(crate) record: Arc<str>,

@@ -44,6 +44,10 @@ impl<M, R> Registry<M, R> {
         }
     }
 
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished.load(Ordering::SeqCst)
+    }
+
     /// What memory says, and the revision as of which it says so.
     pub(crate) fn recall<T>(&self, look: impl FnOnce(&M) -> Option<T>) -> Option<(u64, T)> {
         let as_of = self.finished.load(Ordering::SeqCst);

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::{Millis, revision, statement};
+use super::{Millis, StoreError, revision, statement};
+use crate::administration::{AuditRecord, Cursor};
 use crate::error::AdminError;
+use crate::trail::{Actor, Event};
 
 /// An administrative act, written down in the transaction that acts.
 pub(crate) fn act(
@@ -14,10 +16,79 @@ pub(crate) fn act(
     event: &str,
     object: &dyn fmt::Display,
 ) -> Result<(), AdminError> {
-    let sql =
-        "INSERT INTO audit (at, actor, event, object, revision, outcome) VALUES (?1, ?2, ?3, ?4, ?5, 'done')";
     let revision = revision(writing)?.as_u64();
     let row = (Millis::now().0, actor, event, object.to_string(), revision);
+    let sql =
+        "INSERT INTO audit (at, actor, event, object, revision, outcome) VALUES (?1, ?2, ?3, ?4, ?5, 'done')";
     statement(writing, sql)?.execute(row)?;
     Ok(())
+}
+
+/// A decision or a transfer.
+pub(crate) fn event(writing: &Connection, event: &Event) -> Result<(), StoreError> {
+    let sql = "INSERT INTO audit (at, actor, event, object, revision, outcome, reason, bytes, address) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    statement(writing, sql)?.execute((
+        event.at.0,
+        event.actor.to_string(),
+        event.event,
+        event.object.map(|id| id.to_string()).unwrap_or_default(),
+        event.revision,
+        event.outcome,
+        event.reason.map(|reason| format!("{reason:?}")),
+        event.bytes,
+        event.address.map(|address| address.to_string()),
+    ))?;
+    Ok(())
+}
+
+/// How many events a flood kept out of the trail.
+pub(crate) fn dropped(writing: &Connection, events: u64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO audit (at, actor, event, object, revision, outcome) \
+               VALUES (?1, 'catalog', 'audit', '', ?2, ?3)";
+    let outcome = format!("{events} events dropped");
+    statement(writing, sql)?.execute((Millis::now().0, revision(writing)?.as_u64(), outcome))?;
+    Ok(())
+}
+
+/// In the order they were written, at most `limit`.
+pub(crate) fn list(
+    snapshot: &Connection,
+    since: Option<Millis>,
+    after: Cursor,
+    limit: usize,
+) -> Result<Vec<AuditRecord>, StoreError> {
+    let since = since.map_or(i64::MIN, |since| since.0);
+    let sql = "SELECT id, at, actor, event, object, revision, outcome, reason, bytes, address FROM audit \
+               WHERE id > ?1 AND at >= ?2 ORDER BY id LIMIT ?3";
+    let mut statement = statement(snapshot, sql)?;
+    let records = statement.query_map((after.0, since, limit), read)?;
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> Result<AuditRecord, rusqlite::Error> {
+    Ok(AuditRecord {
+        place: Cursor(row.get(0)?),
+        at: Millis(row.get(1)?).to_system_time(),
+        actor: row.get(2)?,
+        event: row.get(3)?,
+        object: row.get(4)?,
+        revision: super::Revision(row.get(5)?),
+        outcome: row.get(6)?,
+        reason: row.get(7)?,
+        bytes: row.get(8)?,
+        address: row.get(9)?,
+    })
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user:{name}"),
+            // What somebody typed must not break a line of a log.
+            Self::Claimed(name) => write!(f, "unproven:{:?}", &**name),
+            Self::Link(link) => write!(f, "link:{link}"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
 }

@@ -12,10 +12,15 @@ use crate::subject::{Principal, Role, TokenId, UserId, UserName};
 
 /// What a decision rests on. It falls when any of this changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Ground {
-    pub(crate) user: UserId,
-    pub(crate) epoch: i64,
-    pub(crate) token: Option<TokenId>,
+pub(crate) enum Ground {
+    /// A user, by a password (of that epoch) or a token.
+    User {
+        user: UserId,
+        epoch: i64,
+        token: Option<TokenId>,
+    },
+    /// A link, and the user who made it.
+    Link { link: i64, creator: Option<UserId> },
 }
 
 /// Proof that a decision was made for one ground and one entry. Only [`permit`] makes one.
@@ -56,13 +61,25 @@ pub(crate) fn permit(
     entry: (EntrySeq, Option<UserId>),
     now: Millis,
 ) -> Result<Permit, Refusal> {
-    let user = user_by_id(snapshot, ground.user)?
-        .filter(|user| user.epoch == ground.epoch)
+    match *ground {
+        Ground::User { user, epoch, token } => permit_user(snapshot, (user, epoch, token), entry, now),
+        Ground::Link { link, creator } => permit_link(snapshot, link, creator, entry, now),
+    }
+}
+
+fn permit_user(
+    snapshot: &Connection,
+    (user, epoch, token): (UserId, i64, Option<TokenId>),
+    entry: (EntrySeq, Option<UserId>),
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    let user = user_by_id(snapshot, user)?
+        .filter(|user| user.epoch == epoch)
         .ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
-    let token = match ground.token {
+    let token = match token {
         None => None,
         Some(token) => Some(token_is_alive(snapshot, token, now)?),
     };
@@ -70,6 +87,36 @@ pub(crate) fn permit(
     Ok(Permit {
         until: earlier(token, grant.until),
     })
+}
+
+/// A link is worth what its creator may do now: make links to this file.
+fn permit_link(
+    snapshot: &Connection,
+    link: i64,
+    creator: Option<UserId>,
+    (entry, owner): (EntrySeq, Option<UserId>),
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    const REFUSED: Refusal = Refusal::not_found(Reason::UnknownLink);
+    let sql = "SELECT expires FROM links WHERE id = ?1 AND entry = ?2";
+    let expires: Option<i64> = statement(snapshot, sql)?
+        .query_row((link, entry.0), |row| row.get(0))
+        .optional()
+        .map_err(StoreError::from)?;
+    let expires = expires
+        .map(Millis)
+        .filter(|expires| *expires > now)
+        .ok_or(REFUSED)?;
+    if let Some(creator) = creator {
+        let creator = user_by_id(snapshot, creator)?
+            .filter(|user| user.enabled)
+            .ok_or(REFUSED)?;
+        let owns = owner == Some(creator.id) && creator.role >= Role::Publisher;
+        if !owns && creator.role != Role::Admin {
+            return Err(REFUSED);
+        }
+    }
+    Ok(Permit { until: Some(expires) })
 }
 
 /// The same question about an entry that was decided on before, which may be gone by now.
@@ -205,7 +252,7 @@ pub(crate) fn read_user(row: &Row<'_>) -> Result<User, rusqlite::Error> {
 
 macro_rules! entry_columns {
     () => {
-        "SELECT e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.identity, \
+        "SELECT e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.fingerprint, \
          e.digest, e.created, e.version FROM entries e LEFT JOIN users u ON u.id = e.owner"
     };
 }

@@ -43,8 +43,15 @@ impl New {
         let unreadable = |error| AdminError::invalid("path", format_args!("{:?}: {error}", publication.path));
         let (fingerprint, digest) = match publication.pin {
             Pin::Path => (None, None),
-            Pin::Identity => (Some(pin::fingerprint(file).map_err(unreadable)?), None),
-            Pin::Content => (None, Some(pin::digest(file, progress).map_err(unreadable)?)),
+            Pin::Identity => {
+                let fingerprint = pin::fingerprint(file).map_err(unreadable)?;
+                let fingerprint = fingerprint.ok_or_else(|| AdminError::invalid("pin", NO_IDENTITY))?;
+                (Some(fingerprint), None)
+            }
+            Pin::Content => {
+                let digest = pin::digest(file, progress).map_err(unreadable)?;
+                (Some(pin::state(file.metadata())), Some(digest))
+            }
         };
         Ok(Self {
             id: FileId::random()?,
@@ -63,7 +70,7 @@ pub(crate) fn add(
     new: &New,
     owner: Option<UserId>,
 ) -> Result<Entry, AdminError> {
-    let sql = "INSERT INTO entries (id, root, path, owner, name, media_type, size, pin, identity, digest, created) \
+    let sql = "INSERT INTO entries (id, root, path, owner, name, media_type, size, pin, fingerprint, digest, created) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     statement(writing, sql)?.execute((
         new.id.as_bytes(),
@@ -223,6 +230,9 @@ pub(crate) fn grants(snapshot: &Connection, entry: EntrySeq) -> Result<Vec<Grant
     })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }
+
+const NO_IDENTITY: &str =
+    "the file system reports no time of birth, so it cannot tell a file from its successor: pin the content";
 
 fn check_name(name: &[u8]) -> Result<(), AdminError> {
     let reason = match name {

@@ -7,6 +7,7 @@ mod sqlite;
 pub(crate) mod audit;
 pub(crate) mod decide;
 pub(crate) mod files;
+pub(crate) mod links;
 pub(crate) mod servers;
 pub(crate) mod users;
 

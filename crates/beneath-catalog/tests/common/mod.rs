@@ -1,6 +1,11 @@
 //! A catalog over a real directory and a real SQLite file, and the acts that tests are made of.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "part of the tests: each test file uses its own part of it"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -51,11 +51,11 @@ CREATE TABLE entries (
   media_type TEXT,
   size INTEGER NOT NULL,
   pin TEXT NOT NULL CHECK (pin IN ('path', 'identity', 'content')),
-  identity BLOB,                                -- what the file was, for a pin by identity
+  fingerprint BLOB,                             -- which file (identity) or which state of it (content) it was
   digest BLOB CHECK (length(digest) = 32),      -- SHA-256, for a pin by content
   created INTEGER NOT NULL,
   version INTEGER NOT NULL DEFAULT 1,           -- grows with each change of this row or its grants
-  CHECK ((pin = 'identity') = (identity IS NOT NULL)),
+  CHECK ((pin = 'path') = (fingerprint IS NULL)),
   CHECK ((pin = 'content') = (digest IS NOT NULL))
 ) STRICT;
 CREATE INDEX entries_by_owner ON entries (owner, seq);
@@ -86,22 +86,23 @@ CREATE TABLE links (
   creator INTEGER REFERENCES users (id) ON DELETE CASCADE,  -- NULL: the operator
   created INTEGER NOT NULL,
   expires INTEGER NOT NULL,
-  uses INTEGER NOT NULL CHECK (uses > 0),
-  used INTEGER NOT NULL DEFAULT 0 CHECK (used BETWEEN 0 AND uses)
+  uses INTEGER NOT NULL CHECK (uses > 0)
 ) STRICT;
 CREATE INDEX links_by_entry ON links (entry);
 CREATE INDEX links_by_creator ON links (creator);
 
--- One client's use of a link: reserved when its download starts, so that of two last uses one wins; counted when it
--- is complete; given back when it was neither completed nor resumed within the grace window.
+-- One client's use of a link: taken when its download starts, so that of two last uses one wins; completed when all
+-- bytes were sent; given back when it was neither completed nor resumed until then.
 CREATE TABLE link_uses (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   link INTEGER NOT NULL REFERENCES links (id) ON DELETE CASCADE,
   client BLOB NOT NULL,
-  completed INTEGER NOT NULL DEFAULT 0 CHECK (completed IN (0, 1)),
-  until INTEGER NOT NULL,
-  UNIQUE (link, client)
+  completed INTEGER NOT NULL DEFAULT 0 CHECK (completed IN (0, 1)),   -- a use that counts
+  sent INTEGER NOT NULL DEFAULT 0,              -- bytes, over all its requests
+  running INTEGER NOT NULL DEFAULT 0 CHECK (running >= 0),
+  until INTEGER NOT NULL                        -- it may resume, and nobody else take this use
 ) STRICT;
+CREATE INDEX link_uses_by_link ON link_uses (link, client);
 
 -- Who serves from this catalog, and how far each has taken note of changes. A row may outlive its process; the next
 -- change that waits for it in vain removes it.

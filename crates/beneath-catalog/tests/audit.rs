@@ -1,0 +1,165 @@
+//! Each decision, act and transfer is written down: who, what, as of when, and the true reason. Secrets never.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
+mod common;
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use beneath_catalog::{AuditRecord, Credentials, Options, Reason, RefusalKind};
+use common::{PASSWORD, Place, basic, subject, user};
+
+/// The trail, once it holds a record of this event and outcome.
+fn trail_with(place: &Place, event: &str, outcome: &str) -> Vec<AuditRecord> {
+    let since = Instant::now();
+    loop {
+        let trail = place.operator().audit(None, None, 10_000).unwrap();
+        if trail
+            .iter()
+            .any(|record| record.event == event && record.outcome == outcome)
+        {
+            return trail;
+        }
+        assert!(
+            since.elapsed() < Duration::from_secs(5),
+            "no {event} {outcome} in {trail:#?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let address: IpAddr = [192, 0, 2, 7].into();
+    let lease = place
+        .catalog
+        .open(&basic("ann").from_address(address), &id)
+        .unwrap();
+    lease.meter().sent(3);
+    drop(place.operator().revoke(&id, &subject("user:ann")).unwrap());
+    drop(lease);
+    place.catalog.open(&basic("ann"), &id).unwrap_err();
+
+    let trail = trail_with(&place, "open", "refused");
+    let told: Vec<_> = trail
+        .iter()
+        .map(|r| (r.actor.as_str(), r.event.as_str(), r.outcome.as_str()))
+        .collect();
+    for expected in [
+        ("operator", "user.add", "done"),
+        ("operator", "publish", "done"),
+        ("user:ann", "open", "allowed"),
+        ("operator", "revoke", "done"),
+        ("user:ann", "transfer", "cut"),
+        ("unproven:\"ann\"", "open", "refused"),
+    ] {
+        assert!(told.contains(&expected), "{expected:?} is not in {told:#?}");
+    }
+    let find = |event: &str, outcome: &str| {
+        trail
+            .iter()
+            .find(|record| record.event == event && record.outcome == outcome)
+            .unwrap()
+    };
+    assert_eq!(find("transfer", "cut").bytes, Some(3));
+    assert_eq!(find("open", "allowed").address.as_deref(), Some("192.0.2.7"));
+    assert_eq!(find("open", "refused").reason.as_deref(), Some("Forbidden"));
+    assert!(find("revoke", "done").revision > find("open", "allowed").revision);
+    assert!(find("publish", "done").object.contains(&id.to_string()));
+}
+
+#[test]
+fn the_trail_holds_no_secret() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let token = place
+        .operator()
+        .create_token(&user("ann"), Duration::from_secs(9))
+        .unwrap()
+        .into_value();
+    let link = place
+        .operator()
+        .create_link(&id, Duration::from_secs(9), 1)
+        .unwrap()
+        .into_value();
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    drop(
+        place
+            .catalog
+            .open(&Credentials::bearer(token.reveal().as_bytes()), &id)
+            .unwrap(),
+    );
+    place
+        .catalog
+        .open(&Credentials::basic(b"ann", b"nearly right"), &id)
+        .unwrap_err();
+    trail_with(&place, "open", "refused");
+    let database = place.database();
+    drop(place.catalog);
+    let bytes = std::fs::read(&database).unwrap();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("unproven:"), "what is in the trail would be found");
+    for secret in [PASSWORD, "nearly right", token.reveal(), link.reveal()] {
+        assert!(!holds(secret), "the database holds {secret:?}");
+    }
+}
+
+#[test]
+fn nothing_in_the_trail_is_changed_or_removed() {
+    let place = Place::new();
+    place.add_user("ann");
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    for sql in ["DELETE FROM audit", "UPDATE audit SET actor = 'somebody else'"] {
+        let error = foreign.execute(sql, []).unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{error}");
+    }
+}
+
+#[test]
+fn an_act_that_fails_leaves_no_trace_of_success() {
+    let place = Place::new();
+    place.operator().disable_user(&user("nobody")).unwrap_err();
+    assert!(place.operator().audit(None, None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
+    let place = Place::with(Options::default().failed_logins(5, Duration::from_secs(30)));
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let home: IpAddr = [192, 0, 2, 1].into();
+    drop(place.catalog.open(&basic("ann").from_address(home), &id).unwrap());
+
+    let guess = |last: u8, guess: &str| {
+        let shown = Credentials::basic(b"ann", guess.as_bytes()).from_address([198, 51, 100, last].into());
+        place.catalog.open(&shown, &id).unwrap_err()
+    };
+    for last in 0..5 {
+        assert_eq!(guess(last, "wrong").kind(), RefusalKind::Unauthenticated);
+    }
+    let refusal = guess(6, "wrong");
+    assert_eq!(refusal.reason(), Reason::Throttled);
+    let RefusalKind::Busy { retry_after } = refusal.kind() else {
+        panic!("{refusal:?}");
+    };
+    assert!((1..=31).contains(&retry_after.as_secs()), "{retry_after:?}");
+
+    assert!(
+        place.catalog.open(&basic("ann"), &id).is_ok(),
+        "what was verified before needs no hashing"
+    );
+    let other = place
+        .operator()
+        .add_user(&user("bob"), &common::password("b"), beneath_catalog::Role::Admin);
+    drop(other.unwrap());
+    let bob = Credentials::basic(b"bob", b"b").from_address(home);
+    assert!(place.catalog.open(&bob, &id).is_ok(), "nobody else is held back");
+}

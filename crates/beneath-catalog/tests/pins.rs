@@ -1,0 +1,103 @@
+//! A file is bound to its place, to itself, or to its content.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
+mod common;
+
+use std::time::Duration;
+
+use beneath::Source as _;
+use beneath_catalog::{FileId, Pin, Reason, RefusalKind};
+use common::{Place, basic, bound, publication, subject};
+
+fn pinned(pin: Pin) -> (Place, FileId) {
+    let place = Place::with(bound(200));
+    place.add_user("ann");
+    place.write("a", "content");
+    let publication = publication("a").pinned(pin).to(subject("user:ann"), None);
+    let id = *place.operator().publish(&publication).unwrap().value().id();
+    assert!(place.catalog.open(&basic("ann"), &id).is_ok());
+    (place, id)
+}
+
+fn replace(place: &Place, content: &str) {
+    place.write("new", content);
+    std::fs::rename(place.files().join("new"), place.files().join("a")).unwrap();
+}
+
+#[test]
+fn what_a_replaced_file_means_depends_on_the_pin() {
+    for (pin, content, served) in [
+        (Pin::Path, "another", true),
+        (Pin::Path, "content", true),
+        (Pin::Identity, "another", false),
+        (Pin::Identity, "content", false),
+        (Pin::Content, "another", false),
+        (Pin::Content, "longer than before", false),
+        (Pin::Content, "content", true),
+    ] {
+        let (place, id) = pinned(pin);
+        replace(&place, content);
+        let opened = place.catalog.open(&basic("ann"), &id);
+        assert_eq!(opened.is_ok(), served, "{pin} {content}");
+        if let Err(refusal) = opened {
+            assert_eq!(
+                (refusal.kind(), refusal.reason()),
+                (RefusalKind::NotFound, Reason::Replaced)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_file_that_was_written_over_means_depends_on_the_pin() {
+    for (pin, served) in [(Pin::Path, true), (Pin::Identity, true), (Pin::Content, false)] {
+        let (place, id) = pinned(pin);
+        std::thread::sleep(Duration::from_millis(20)); // the clock of the file system has a grain
+        place.write("a", "CONTENT");
+        assert_eq!(place.catalog.open(&basic("ann"), &id).is_ok(), served, "{pin}");
+    }
+}
+
+#[test]
+fn a_transfer_of_pinned_content_is_cut_when_that_is_written_over() {
+    let (place, id) = pinned(Pin::Content);
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    place.write("a", "CONTENT");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(lease.still_held().is_err());
+}
+
+#[test]
+fn a_file_replaced_by_rename_goes_on_for_whoever_has_it_open() {
+    let (place, id) = pinned(Pin::Path);
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    replace(&place, "another");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(lease.still_held().is_ok());
+}
+
+#[test]
+fn the_digest_is_that_of_the_content_and_progress_is_told() {
+    let place = Place::new();
+    place.write("a", &"x".repeat(600 * 1024));
+    let mut progress = Vec::new();
+    let publication = publication("a").pinned(Pin::Content);
+    let change = place
+        .operator()
+        .publish_with_progress(&publication, |bytes| progress.push(bytes))
+        .unwrap();
+    assert_eq!(progress, [262_144, 524_288, 614_400]);
+    let sha256sum = std::process::Command::new("sha256sum")
+        .arg(place.files().join("a"))
+        .output()
+        .unwrap();
+    let expected = String::from_utf8(sha256sum.stdout).unwrap();
+    let digest = change.value().digest().unwrap();
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(expected.starts_with(&digest));
+}
