@@ -135,7 +135,10 @@ impl Server {
     /// The address of the first TCP listener; `0.0.0.0:0` if there are only unix sockets.
     pub fn local_addr(&self) -> SocketAddr {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        self.listeners.iter().find_map(Listener::local_addr).unwrap_or(nowhere)
+        self.listeners
+            .iter()
+            .find_map(Listener::local_addr)
+            .unwrap_or(nowhere)
     }
 
     /// Serves until `shutdown` completes, then drains: accepts no more, lets what is under way finish while

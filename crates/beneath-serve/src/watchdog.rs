@@ -223,7 +223,11 @@ impl Watchdog {
     fn head_deadline(&self) -> Option<u64> {
         let head = self.head_since.load(Relaxed);
         let idle = self.idle_since.load(Relaxed);
-        let since = if self.served.load(Relaxed) { head.max(idle) } else { idle };
+        let since = if self.served.load(Relaxed) {
+            head.max(idle)
+        } else {
+            idle
+        };
         (head != 0 && self.is_idle()).then(|| since + self.rules.header)
     }
 
@@ -314,9 +318,7 @@ impl Meter {
 }
 
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros())
-        .unwrap_or(u64::MAX)
-        .min(FAR)
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(FAR)
 }
 
 #[cfg(test)]

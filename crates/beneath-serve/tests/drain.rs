@@ -33,7 +33,11 @@ fn idle_connections_and_unfinished_heads_do_not_hold_the_drain_up() {
     sleep(Duration::from_millis(100));
     let begin = Instant::now();
     let drained = server.stop();
-    assert!(begin.elapsed() < Duration::from_millis(1200), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_millis(1200),
+        "{:?}",
+        begin.elapsed()
+    );
     assert_eq!((drained.finished, drained.aborted), (3, 0));
     for client in [&mut idle, &mut silent, &mut partial] {
         client.closed_within(Duration::from_secs(1));
@@ -65,7 +69,11 @@ fn a_download_that_is_not_done_by_the_deadline_is_aborted_and_counted() {
     assert_eq!((drained.finished, drained.aborted), (0, 1));
     let took = begin.elapsed();
     assert!((1400..2600).contains(&took.as_millis()), "{took:?}");
-    let error = client.0.take_error().unwrap().expect("the client must see an error, not an end");
+    let error = client
+        .0
+        .take_error()
+        .unwrap()
+        .expect("the client must see an error, not an end");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 

@@ -61,7 +61,12 @@ fn a_doubtful_head_is_answered_400_and_ends_the_connection() {
         "GET /\r\n\r\n",
     ] {
         let whole = server.client().send([head, smuggled].concat()).rest();
-        assert_eq!((status(&whole), count(&whole)), (400, 1), "{}: {whole}", head.escape_debug());
+        assert_eq!(
+            (status(&whole), count(&whole)),
+            (400, 1),
+            "{}: {whole}",
+            head.escape_debug()
+        );
         // And when it comes in pieces, with the doubt in a later one.
         let mut client = server.client();
         for piece in head.as_bytes().chunks(7) {
@@ -72,7 +77,12 @@ fn a_doubtful_head_is_answered_400_and_ends_the_connection() {
             std::thread::sleep(std::time::Duration::from_micros(300));
         }
         let pieces = client.rest();
-        assert_eq!((status(&pieces), count(&pieces)), (400, 1), "{}: {pieces}", head.escape_debug());
+        assert_eq!(
+            (status(&pieces), count(&pieces)),
+            (400, 1),
+            "{}: {pieces}",
+            head.escape_debug()
+        );
     }
 }
 
@@ -85,7 +95,9 @@ fn the_control_is_that_hyper_alone_serves_heads_which_are_refused_here() {
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
     ] {
-        let answer = support::Client::new(std::net::TcpStream::connect(bare_hyper()).unwrap()).send(head).response();
+        let answer = support::Client::new(std::net::TcpStream::connect(bare_hyper()).unwrap())
+            .send(head)
+            .response();
         assert_eq!(status(&answer), 200, "{}", head.escape_debug());
     }
 }
@@ -95,13 +107,18 @@ fn bare_hyper() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let (stream, _) = listener.accept().unwrap();
         runtime.block_on(async {
             stream.set_nonblocking(true).unwrap();
             let stream = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::from_std(stream).unwrap());
             let service = hyper_util::service::TowerToHyperService::new(support::app());
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(stream, service)
+                .await;
         });
     });
     address
@@ -137,7 +154,8 @@ fn requests_follow_each_other_however_they_are_cut_into_packets() {
 #[test]
 fn a_request_with_a_chunked_body_is_the_last_of_its_connection() {
     let server = Running::start(Limits::default());
-    let chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let chunked =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let answers = server.client().send([chunked, GET].concat()).rest();
     assert_eq!((status(&answers), count(&answers)), (200, 1), "{answers}");
     assert!(answers.contains("connection: close\r\n"), "{answers}");
@@ -146,7 +164,10 @@ fn a_request_with_a_chunked_body_is_the_last_of_its_connection() {
 #[test]
 fn earlier_requests_are_answered_before_the_doubtful_one_is_refused() {
     let server = Running::start(Limits::default());
-    let answers = server.client().send([GET, GET, "GET / HTTP/1.1\nHost: a\n\n"].concat()).rest();
+    let answers = server
+        .client()
+        .send([GET, GET, "GET / HTTP/1.1\nHost: a\n\n"].concat())
+        .rest();
     assert_eq!(count(&answers), 3, "{answers}");
     assert_eq!(status(&answers), 200);
     assert!(answers.contains("HTTP/1.1 400 Bad Request"), "{answers}");
@@ -156,7 +177,10 @@ fn earlier_requests_are_answered_before_the_doubtful_one_is_refused() {
 fn a_body_that_nobody_reads_is_not_taken_for_a_request() {
     let server = Running::start(Limits::default());
     let hidden = GET.repeat(4000);
-    let head = format!("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", hidden.len());
+    let head = format!(
+        "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        hidden.len()
+    );
     let mut client = server.client();
     client.send(&head);
     // The server may close before it is all sent.
@@ -192,9 +216,15 @@ fn a_body_that_is_too_large_is_answered_413_before_it_is_read() {
     let mut limits = Limits::default();
     limits.request_body = 1000;
     let server = Running::start(limits);
-    let answer = server.client().send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").rest();
+    let answer = server
+        .client()
+        .send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n")
+        .rest();
     assert_eq!(status(&answer), 413);
-    let fits = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000));
+    let fits = format!(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{}",
+        "x".repeat(1000)
+    );
     assert_eq!(status(&server.client().send(fits).response()), 200);
     // Not announced: the body itself fails, and the handler is told.
     let chunk = format!("3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001));

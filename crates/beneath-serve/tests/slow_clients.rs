@@ -39,7 +39,11 @@ fn half_a_head_is_answered_408_after_the_header_timeout() {
     let begin = Instant::now();
     let answer = server.client().send("GET / HTTP/1.1\r\nHost: a\r\n").rest();
     assert_eq!(status(&answer), 408);
-    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(
+        (millis(500)..SECOND).contains(&begin.elapsed()),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 /// slowhttptest -H.
@@ -67,7 +71,11 @@ fn a_later_head_that_drips_is_cut_by_the_header_timeout_not_the_idle_one() {
     let begin = Instant::now();
     client.send("GET / HT");
     assert_eq!(status(&client.rest()), 408);
-    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(
+        (millis(500)..SECOND).contains(&begin.elapsed()),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 #[test]
@@ -83,7 +91,10 @@ fn a_connection_that_asks_nothing_more_is_closed_after_the_idle_timeout() {
 #[test]
 fn a_handler_that_takes_long_is_waited_for() {
     let server = Running::start(quick());
-    let answer = server.client().send("GET /slow/2500 HTTP/1.1\r\nHost: a\r\n\r\n").response();
+    let answer = server
+        .client()
+        .send("GET /slow/2500 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .response();
     assert_eq!(status(&answer), 200);
 }
 
@@ -156,7 +167,9 @@ fn a_client_above_the_minimum_rate_gets_every_byte_however_long_that_takes() {
     let mut client = narrow(&server);
     SockRef::from(&client.0).set_recv_buffer_size(16 * 1024).unwrap();
     let length = 2_000_000;
-    client.send(format!("GET /zeros/{length} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    client.send(format!(
+        "GET /zeros/{length} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
     let begin = Instant::now();
     let mut buf = vec![0; 8 * 1024];
     let mut total = 0;
@@ -168,7 +181,11 @@ fn a_client_above_the_minimum_rate_gets_every_byte_however_long_that_takes() {
         sleep(millis(10)); // At most 800 kB/s.
     }
     assert!(total > length, "{total}");
-    assert!(begin.elapsed() > millis(1400), "too fast to prove anything: {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() > millis(1400),
+        "too fast to prove anything: {:?}",
+        begin.elapsed()
+    );
 }
 
 /// slowhttptest -R: many ranges are the application's business; many requests that are never read are this.

@@ -47,7 +47,8 @@ fn sockets_that_were_handed_over_are_served_together() {
     let second_address = second.local_addr().unwrap();
     let server = Running::start_with(async || {
         let unix = Server::from_unix_listener(unix).unwrap();
-        unix.and(Server::from_listener(first).unwrap()).and(Server::from_listener(second).unwrap())
+        unix.and(Server::from_listener(first).unwrap())
+            .and(Server::from_listener(second).unwrap())
     });
     for _ in 0..3 {
         assert!(ask_unix(&path).ends_with("Unix"));

@@ -35,7 +35,11 @@ impl Running {
         let (told, listens) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let server = server().await;
                 told.send(server.local_addr()).unwrap();
@@ -102,13 +106,19 @@ impl Client {
         let mut all = Vec::new();
         let mut byte = [0];
         while !all.ends_with(b"\r\n\r\n") {
-            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "closed after {}", all.escape_ascii());
+            assert_eq!(
+                self.0.read(&mut byte).unwrap(),
+                1,
+                "closed after {}",
+                all.escape_ascii()
+            );
             all.push(byte[0]);
         }
         let head = String::from_utf8(all).unwrap().to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
-            rest.split("\r\n").next().unwrap().parse().unwrap()
-        });
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
         head + &String::from_utf8_lossy(&body)
@@ -135,7 +145,10 @@ impl Client {
 
 /// The status of a response, or of the first of several.
 pub fn status(response: &str) -> u16 {
-    response.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no response: {response:?}"))
+    response
+        .get(9..12)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_else(|| panic!("no response: {response:?}"))
 }
 
 /// How many responses there are.
@@ -161,12 +174,18 @@ pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 pub fn app() -> Router {
     Router::new()
         .route("/", any(|| async { "hello" }))
-        .route("/path/{name}", get(|Path(name): Path<String>| async move { name }))
+        .route(
+            "/path/{name}",
+            get(|Path(name): Path<String>| async move { name }),
+        )
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/unread", post(|| async { "I do not care" }))
         .route("/slow/{millis}", get(slow))
         .route("/zeros/{length}", get(zeros))
-        .route("/peer", get(|Extension(peer): Extension<Peer>| async move { format!("{peer:?}") }))
+        .route(
+            "/peer",
+            get(|Extension(peer): Extension<Peer>| async move { format!("{peer:?}") }),
+        )
         .route("/abort/{millis}", get(abort))
 }
 
@@ -181,7 +200,10 @@ async fn zeros(Path(length): Path<usize>) -> ([(&'static str, String); 1], Body)
 }
 
 /// As `zeros`, without end; aborted after a while, whether the client reads or not.
-async fn abort(Path(millis): Path<u64>, Extension(abort): Extension<Abort>) -> ([(&'static str, String); 1], Body) {
+async fn abort(
+    Path(millis): Path<u64>,
+    Extension(abort): Extension<Abort>,
+) -> ([(&'static str, String); 1], Body) {
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         abort.abort();
@@ -202,7 +224,9 @@ impl http_body::Body for Zeros {
         static PIECE: [u8; 65536] = [0; 65536];
         let length = self.0.min(PIECE.len());
         self.0 -= length;
-        std::task::Poll::Ready((length > 0).then(|| Ok(http_body::Frame::data(Bytes::from_static(&PIECE[..length])))))
+        std::task::Poll::Ready(
+            (length > 0).then(|| Ok(http_body::Frame::data(Bytes::from_static(&PIECE[..length])))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

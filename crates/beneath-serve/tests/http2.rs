@@ -1,0 +1,367 @@
+//! HTTP/2, frame by frame: what a hostile client may send costs a bounded amount and ends its connection, not the server.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use beneath_serve::Limits;
+use support::{Client, GET, Running, quick, status};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+#[derive(Debug)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+/// An HTTP/2 client that sends the frames it is told to.
+struct Frames(Client);
+
+impl Frames {
+    /// Connects with prior knowledge; `settings` are (identifier, value).
+    fn new(server: &Running, settings: &[(u16, u32)]) -> Self {
+        let mut this = Self(server.client());
+        this.0.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        this.send(SETTINGS, 0, 0, &payload);
+        this
+    }
+
+    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.0.send(frame(kind, flags, stream, payload));
+    }
+
+    /// A GET that ends with its head.
+    fn get(&mut self, stream: u32, path: &str) {
+        self.send(HEADERS, END_STREAM | END_HEADERS, stream, &head(path, "a"));
+    }
+
+    /// `None` when the server has closed.
+    fn next(&mut self) -> Option<Frame> {
+        let mut header = [0; 9];
+        self.0.0.read_exact(&mut header).ok()?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let mut payload = vec![0; length as usize];
+        self.0.0.read_exact(&mut payload).ok()?;
+        Some(Frame {
+            kind: header[3],
+            flags: header[4],
+            stream: u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]),
+            payload,
+        })
+    }
+
+    /// The next frame of this kind.
+    fn until(&mut self, kind: u8) -> Frame {
+        loop {
+            let frame = self
+                .next()
+                .unwrap_or_else(|| panic!("closed before a frame of type {kind}"));
+            if frame.kind == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// The error code of the GOAWAY that ends the connection; `None` if it ends without.
+    fn goaway(&mut self) -> Option<u32> {
+        let mut code = None;
+        while let Some(frame) = self.next() {
+            if frame.kind == GOAWAY {
+                code = Some(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap()));
+            }
+        }
+        code
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// HPACK: GET, http, `path`, `authority`, by the static table and literals without indexing (RFC 7541 §6).
+fn head(path: &str, authority: &str) -> Vec<u8> {
+    let mut head = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    head.extend(path.as_bytes());
+    head.extend([0x01, u8::try_from(authority.len()).unwrap()]);
+    head.extend(authority.as_bytes());
+    head
+}
+
+/// The server still answers others, at once.
+fn others_are_served(server: &Running) {
+    let begin = Instant::now();
+    assert_eq!(status(&server.client().send(GET).response()), 200);
+    assert!(
+        begin.elapsed() < Duration::from_millis(300),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn many_streams_at_once_get_all_their_bytes() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[(4, 1 << 24)]);
+    client.send(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+    for n in 0..60 {
+        client.get(2 * n + 1, "/zeros/150000");
+    }
+    let mut received = BTreeMap::<u32, usize>::new();
+    let mut ended = 0;
+    while ended < 60 {
+        let frame = client.next().unwrap();
+        assert_ne!(frame.kind, RST_STREAM);
+        if frame.kind == DATA {
+            *received.entry(frame.stream).or_default() += frame.payload.len();
+            ended += usize::from(frame.flags & END_STREAM != 0);
+        }
+    }
+    assert_eq!(received.len(), 60);
+    assert!(received.values().all(|&bytes| bytes == 150_000), "{received:?}");
+}
+
+/// CVE-2023-44487.
+#[test]
+fn rapid_reset_ends_the_connection() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    let mut flood = Vec::new();
+    for n in 0..10_000_u32 {
+        flood.extend(frame(
+            HEADERS,
+            END_STREAM | END_HEADERS,
+            2 * n + 1,
+            &head("/slow/5000", "a"),
+        ));
+        flood.extend(frame(RST_STREAM, 0, 2 * n + 1, &8_u32.to_be_bytes()));
+    }
+    let _ = client.0.0.write_all(&flood);
+    others_are_served(&server);
+    assert!(
+        matches!(client.goaway(), Some(11) | None),
+        "ENHANCE_YOUR_CALM, or no connection left to say it"
+    );
+}
+
+/// CVE-2025-8671: the client makes the server reset the streams.
+#[test]
+fn made_you_reset_ends_the_connection() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    let mut flood = Vec::new();
+    for n in 0..5_000_u32 {
+        flood.extend(frame(
+            HEADERS,
+            END_STREAM | END_HEADERS,
+            2 * n + 1,
+            &head("/slow/5000", "a"),
+        ));
+        flood.extend(frame(WINDOW_UPDATE, 0, 2 * n + 1, &0_u32.to_be_bytes()));
+    }
+    let _ = client.0.0.write_all(&flood);
+    others_are_served(&server);
+    let code = client.goaway();
+    assert!(!matches!(code, Some(0)), "{code:?}");
+}
+
+/// VU#421644.
+#[test]
+fn a_flood_of_continuation_frames_ends_the_connection_early() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    client.send(HEADERS, END_STREAM, 1, &head("/", "a"));
+    let field = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat();
+    let piece = frame(CONTINUATION, 0, 1, &field.repeat(10));
+    let mut sent = 0;
+    while sent < 50_000_000 && client.0.0.write_all(&piece).is_ok() {
+        sent += piece.len();
+    }
+    assert!(sent < 20_000_000, "{sent} bytes were taken");
+    others_are_served(&server);
+}
+
+#[test]
+fn a_header_list_above_the_limit_is_refused_and_the_connection_goes_on() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    let field = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat();
+    client.send(HEADERS, END_STREAM, 1, &head("/", "a"));
+    client.send(CONTINUATION, 0, 1, &field.repeat(150));
+    client.send(CONTINUATION, END_HEADERS, 1, &field.repeat(50));
+    client.get(3, "/");
+    let mut served = BTreeMap::new();
+    while !served.contains_key(&3) {
+        let frame = client.next().expect("closed");
+        if frame.kind == HEADERS {
+            served.insert(frame.stream, frame.payload);
+        }
+    }
+    assert_eq!(served[&3][0], 0x88, "200");
+    assert!(
+        served.get(&1).is_none_or(|head| head[0] != 0x88),
+        "200 to a head above the limit"
+    );
+}
+
+/// Streams whose window stays shut each pin a file. They are reset, and the connection goes on.
+#[test]
+fn streams_whose_window_stays_shut_are_reset_after_the_stall_timeout() {
+    let mut limits = quick();
+    limits.idle_timeout = Duration::from_secs(20);
+    let server = Running::start(limits);
+    let mut client = Frames::new(&server, &[(4, 0)]);
+    let begin = Instant::now();
+    for n in 0..50 {
+        client.get(2 * n + 1, "/zeros/1000000");
+    }
+    let mut reset = 0;
+    while reset < 50 {
+        let frame = client.next().expect("closed");
+        assert_ne!(frame.kind, DATA);
+        reset += usize::from(frame.kind == RST_STREAM);
+    }
+    let took = begin.elapsed();
+    assert!((800..2500).contains(&took.as_millis()), "{took:?}");
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+    client.get(201, "/");
+    assert_eq!(client.until(DATA).payload, b"hello");
+}
+
+/// A client that asks for answers to its PINGs and SETTINGS and reads none (CVE-2019-9512, -9515).
+#[test]
+fn floods_of_control_frames_that_are_never_read_end_the_connection() {
+    for (kind, payload) in [(PING, &[0; 8][..]), (SETTINGS, &[])] {
+        let server = Running::start(quick());
+        let mut client = Frames::new(&server, &[]);
+        client
+            .0
+            .0
+            .set_write_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let flood = frame(kind, 0, 0, payload).repeat(1000);
+        let begin = Instant::now();
+        let mut sent = 0_usize;
+        while client.0.0.write_all(&flood).is_ok() {
+            sent += flood.len();
+            assert!(
+                begin.elapsed() < Duration::from_secs(8),
+                "{sent} bytes and still open"
+            );
+        }
+        others_are_served(&server);
+    }
+}
+
+#[test]
+fn an_upload_that_stops_is_reset_after_the_stall_timeout() {
+    let mut limits = quick();
+    limits.idle_timeout = Duration::from_secs(20);
+    let server = Running::start(limits);
+    let mut client = Frames::new(&server, &[]);
+    let mut post = head("/echo", "a");
+    post[0] = 0x83;
+    client.send(HEADERS, END_HEADERS, 1, &post);
+    client.send(DATA, 0, 1, b"some");
+    let begin = Instant::now();
+    assert_eq!(client.until(RST_STREAM).stream, 1);
+    assert!(
+        (700..2000).contains(&begin.elapsed().as_millis()),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn an_idle_connection_is_told_goodbye() {
+    let server = Running::start(quick());
+    let mut client = Frames::new(&server, &[]);
+    client.get(1, "/");
+    client.until(DATA);
+    let begin = Instant::now();
+    client.until(GOAWAY);
+    assert!(
+        (1000..2000).contains(&begin.elapsed().as_millis()),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_host_that_is_not_the_authority_is_refused() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    let with_host = |host: &str| {
+        [
+            &head("/", "a")[..],
+            &[0x0f, 0x17, u8::try_from(host.len()).unwrap()],
+            host.as_bytes(),
+        ]
+        .concat()
+    };
+    client.send(HEADERS, END_STREAM | END_HEADERS, 1, &with_host("b"));
+    assert_eq!(client.until(HEADERS).payload[0], 0x8c, "400 by the static table");
+    client.send(HEADERS, END_STREAM | END_HEADERS, 3, &with_host("a"));
+    assert_eq!(client.until(HEADERS).payload[0], 0x88, "200");
+}
+
+#[test]
+fn an_abort_resets_the_stream_and_the_connection_goes_on() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[(4, 0)]);
+    client.get(1, "/abort/300");
+    let begin = Instant::now();
+    assert_eq!(client.until(RST_STREAM).stream, 1);
+    assert!(
+        (250..1500).contains(&begin.elapsed().as_millis()),
+        "{:?}",
+        begin.elapsed()
+    );
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+    client.get(3, "/");
+    assert_eq!(client.until(DATA).payload, b"hello");
+}
+
+#[test]
+fn a_drain_says_goaway_and_finishes_what_is_under_way() {
+    let mut server = Running::start(quick());
+    let mut client = Frames::new(&server, &[]);
+    client.get(1, "/slow/700");
+    sleep(Duration::from_millis(200));
+    server.signal();
+    client.until(GOAWAY);
+    let mut body = Vec::new();
+    while let Some(frame) = client.next() {
+        match frame.kind {
+            DATA => body = frame.payload,
+            PING if frame.flags & ACK == 0 => client.send(PING, ACK, 0, &frame.payload),
+            _ => {}
+        }
+    }
+    assert_eq!(body, b"late");
+    assert_eq!(server.stop().aborted, 0);
+}
