@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::net;
 
 use crate::corpus::Content;
 
@@ -37,6 +38,20 @@ impl Connection {
     pub fn open(server: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// A client that takes what it is sent through a receive buffer of a few KiB.
+    pub fn open_narrow(server: SocketAddr) -> Result<Self> {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None)?;
+        // Before connecting: the window scale is agreed upon then.
+        net::sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
+        net::connect(&socket, &server)?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok(Self {
             stream,

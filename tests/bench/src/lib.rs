@@ -28,5 +28,6 @@ pub mod process;
 pub mod report;
 pub mod rounds;
 pub mod server;
+pub mod setup;
 pub mod statistics;
 pub mod wrk;

@@ -150,9 +150,14 @@ pub fn own_cpu() -> Result<Duration> {
     ticks("/proc/self/stat", 11..15)
 }
 
+/// A process and all its descendants.
+pub fn tree(root: u32) -> impl Iterator<Item = u32> {
+    std::iter::once(root).chain(descendants(root))
+}
+
 fn usage_of_tree(root: u32) -> Result<Usage> {
     let mut total = Usage::default();
-    for pid in std::iter::once(root).chain(descendants(root)) {
+    for pid in tree(root) {
         // utime and stime: of all threads, also of those that have ended.
         total.cpu += ticks(&format!("/proc/{pid}/stat"), 11..13)?;
         total.resident += status_bytes(pid, "VmRSS:")?;

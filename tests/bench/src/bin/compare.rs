@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use beneath_bench::corpus::{Corpus, Size};
-use beneath_bench::process::Cpu;
 use beneath_bench::report::Report;
 use beneath_bench::rounds::Rounds;
 use beneath_bench::server::{Kind, Server};
 use beneath_bench::wrk::Wrk;
-use beneath_bench::{corpus, debian, machine};
+use beneath_bench::{corpus, machine, setup};
 use clap::Parser;
 
 /// Compares servers side by side: CPU time per request, throughput, latency, memory; each as a ratio to the first
@@ -67,17 +66,12 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let kinds = arguments.kinds();
     ensure!(!arguments.sizes.is_empty(), "no sizes");
-    let versions = prepare(&kinds)?;
-    machine::raise_descriptor_limit()?;
+    let versions = setup::prepare(&kinds)?;
     let description = machine::describe()?;
-    Cpu::Load.enter()?;
-    machine::set_nice(arguments.nice)?;
+    setup::enter(arguments.nice)?;
 
     let corpus = Corpus::of_sizes(&arguments.sizes)?.locked()?;
-    let servers: Vec<Server> = kinds
-        .iter()
-        .map(|kind| kind.start(corpus.path()))
-        .collect::<Result<_>>()?;
+    let servers = setup::start(&kinds, &corpus)?;
     let idle = idle(&servers, &arguments.sizes)?;
     let scratch = corpus::temporary()?;
     let samples = Rounds {
@@ -98,22 +92,6 @@ fn main() -> Result<()> {
     std::fs::write(&arguments.json, serde_json::to_vec_pretty(&report)?)?;
     println!("{}", arguments.json.display());
     Ok(())
-}
-
-/// Everything that needs the network or all CPUs.
-fn prepare(kinds: &[Kind]) -> Result<Vec<String>> {
-    let mut packages = vec!["wrk", "vmtouch"];
-    packages.extend(kinds.iter().flat_map(Kind::packages));
-    packages.sort_unstable();
-    packages.dedup();
-    debian::install(&packages)?;
-    for kind in kinds {
-        kind.build()?;
-    }
-    packages
-        .iter()
-        .map(|package| Ok(format!("{package} {}", debian::version(package)?)))
-        .collect()
 }
 
 /// Memory before anybody asked for more than one file of each size, which must have been right.

@@ -35,7 +35,10 @@ pub(super) fn start(root: &Path, program: &Command) -> Result<Server> {
         .args(program.get_args())
         .current_dir(folder.path())
         .env_remove("BENEATHD_CONFIG");
-    command.arg("--state").arg(folder.path().join("state")).stdout(Stdio::piped());
+    command
+        .arg("--state")
+        .arg(folder.path().join("state"))
+        .stdout(Stdio::piped());
     let mut program = Program::start(command)?;
     let line = program.first_line()?;
     let started: Started = serde_json::from_str(&line).with_context(|| line.clone())?;

@@ -1,0 +1,145 @@
+//! What a connection costs that does nothing, and one that takes what it asked for very slowly:
+//! `cargo run --release -p beneath-bench --bin idle_memory`.
+
+#![allow(clippy::print_stdout, reason = "the table is what it is for")]
+#![allow(clippy::print_stderr, reason = "says what this machine does not allow")]
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use beneath_bench::client::Connection;
+use beneath_bench::corpus::{Corpus, Size};
+use beneath_bench::server::{Kind, Server};
+use beneath_bench::setup;
+use clap::Parser;
+
+/// Resident memory per idle keep-alive connection and per slow download.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// These servers
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME",
+        default_value = "nginx,beneathd"
+    )]
+    only: Vec<Kind>,
+    /// How many idle connections
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    idle: Vec<u64>,
+    /// How many slow readers
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=5000))]
+    slow: u64,
+    /// For how long they read
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    setup::prepare(&arguments.only)?;
+    let descriptors = setup::enter(0)?;
+    let (small, large): (Size, Size) = ("4k".parse()?, "16m".parse()?);
+    let corpus = Corpus::of_sizes(&[small, large])?.locked()?;
+    // beneathd accepts two connections for each five descriptors: a download needs two, the rest is reserve.
+    let most = descriptors / 5 * 2 - 64;
+    println!("| server | connections | RSS before MiB | RSS MiB | KiB each | still answered |");
+    println!("|---|---|---|---|---|---|");
+    for kind in &arguments.only {
+        for count in &arguments.idle {
+            if *count > most {
+                eprintln!("`ulimit -n` is {descriptors}: {most} connections instead of {count}");
+            }
+            idle(
+                &kind.start(corpus.path())?,
+                small,
+                usize::try_from(*count.min(&most))?,
+            )?;
+        }
+        let duration = Duration::from_secs(arguments.seconds);
+        slow(
+            &kind.start(corpus.path())?,
+            large,
+            usize::try_from(arguments.slow)?,
+            duration,
+        )?;
+    }
+    Ok(())
+}
+
+/// Each connection asks once and stays.
+fn idle(server: &Server, size: Size, count: usize) -> Result<()> {
+    server.verify(&size.file_name(), size.bytes())?;
+    let before = server.usage()?.resident;
+    let request = server.request(&size.file_name())?;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut connections = Vec::new();
+    for _ in 0..count {
+        let mut connection = Connection::open(server.address)?;
+        let head = connection.begin(&request)?;
+        connection.skip(head.content_length, &mut buffer)?;
+        connections.push(connection);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let after = server.usage()?.resident;
+    let mut alive = 0;
+    for connection in &mut connections {
+        if connection.begin(&request).is_ok() {
+            alive += 1;
+        }
+    }
+    row(server, &format!("{count} idle"), before, after, count, alive);
+    Ok(())
+}
+
+/// Each connection asks for a large file and takes some 40 KiB of it per second.
+fn slow(server: &Server, size: Size, count: usize, duration: Duration) -> Result<()> {
+    server.verify("4k.bin", 4096)?;
+    let before = server.usage()?.resident;
+    let request = server.request(&size.file_name())?;
+    let mut readers = Vec::new();
+    for _ in 0..count {
+        let mut connection = Connection::open_narrow(server.address)?;
+        connection.begin(&request)?;
+        let stream = connection.into_stream();
+        stream.set_nonblocking(true)?;
+        readers.push(stream);
+    }
+    let until = Instant::now() + duration;
+    let mut alive = count;
+    while Instant::now() < until {
+        alive = readers.iter_mut().map(sip).filter(|alive| *alive).count();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    row(
+        server,
+        &format!("{count} slow"),
+        before,
+        server.usage()?.resident,
+        count,
+        alive,
+    );
+    Ok(())
+}
+
+/// Takes 2 KiB if there are some. Whether the connection is still open.
+fn sip(stream: &mut TcpStream) -> bool {
+    let read = std::io::Read::read(stream, &mut [0; 2048]);
+    read.map_or_else(
+        |error| error.kind() == std::io::ErrorKind::WouldBlock,
+        |count| count > 0,
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures to look at")]
+fn row(server: &Server, what: &str, before: u64, after: u64, count: usize, alive: usize) {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let each = after.saturating_sub(before) as f64 / 1024.0 / count as f64;
+    println!(
+        "| {} | {what} | {:.1} | {:.1} | {each:.1} | {alive} |",
+        server.name,
+        mebibytes(before),
+        mebibytes(after)
+    );
+}
