@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use beneath::{Metadata, Source};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, TRAILER, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_RANGE, LAST_MODIFIED, TRAILER,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -90,8 +90,10 @@ pub struct FileResponse {
 pub enum BareRanges {
     /// Serve it, as RFC 9110 has it.
     Serve,
-    /// Ignore it unless it begins at the first byte, and send the whole. For a server that knows that this client was given an
-    /// earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would splice the two.
+    /// Serve it from the first byte, and otherwise answer 428 (RFC 6585 §3): "say which version". For a server that knows
+    /// that clients were given an earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would
+    /// splice the two. Sending the whole instead is no help: `wget` skips what it thinks it has. Nor is a 416, which it
+    /// takes for "complete".
     FromTheStart,
 }
 
@@ -227,28 +229,19 @@ impl FileResponse {
             X_CONTENT_TYPE_OPTIONS,
             const { HeaderValue::from_static("nosniff") },
         );
+        let doubtful = self.bare_ranges == BareRanges::FromTheStart && !names_a_version(request.headers());
         match plan(request.method(), request.headers(), &current, self.max_ranges) {
+            Plan::Part(range) if doubtful && range.first() > 0 => answer.precondition_required(),
+            Plan::Parts(_) | Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
             Plan::Whole => self.send_whole(&mut answer),
-            Plan::Part(range) if self.serves(request, range) => self.send_part(&mut answer, range),
-            Plan::Parts(ranges) if self.bare_ranges == BareRanges::Serve => {
-                self.send_parts(&mut answer, &ranges);
-            }
-            Plan::Part(_) | Plan::Parts(_) => self.send_whole(&mut answer),
+            Plan::Part(range) => self.send_part(&mut answer, range),
+            Plan::Parts(ranges) => self.send_parts(&mut answer, &ranges),
             Plan::NotModified => self.not_modified(&mut answer),
             Plan::MethodNotAllowed => answer.method_not_allowed(),
             Plan::PreconditionFailed => self.precondition_failed(&mut answer),
             Plan::RangeNotSatisfiable => self.range_not_satisfiable(&mut answer),
         }
         answer.response
-    }
-
-    fn serves(&self, request: &impl RequestHead, range: ByteRange) -> bool {
-        match self.bare_ranges {
-            BareRanges::Serve => true,
-            BareRanges::FromTheStart => {
-                range.first() == 0 || request.headers().contains_key(http::header::IF_RANGE)
-            }
-        }
     }
 
     /// 200 (RFC 9110 §15.3.1).
@@ -432,6 +425,13 @@ impl<R: RequestHead> Answer<'_, R> {
         *self.response.status_mut() = status;
     }
 
+    /// 428 (RFC 6585 §3), which no cache may keep. Without a validator, for the client holds none.
+    fn precondition_required(&mut self) {
+        self.status(StatusCode::PRECONDITION_REQUIRED);
+        self.set(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+        self.set(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+
     /// 405 (§15.5.6).
     fn method_not_allowed(&mut self) {
         self.status(StatusCode::METHOD_NOT_ALLOWED);
@@ -482,4 +482,10 @@ impl<R: RequestHead> Answer<'_, R> {
             _ => Trailers::Beside,
         })
     }
+}
+
+/// Whether a condition that has been evaluated says which version the range is of.
+fn names_a_version(headers: &HeaderMap) -> bool {
+    let names_one = |value: &HeaderValue| value.as_bytes().trim_ascii() != b"*";
+    headers.contains_key(IF_RANGE) || headers.get(IF_MATCH).is_some_and(names_one)
 }

@@ -2,6 +2,7 @@
 
 mod coding;
 mod lookup;
+mod memory;
 mod refusal;
 mod target;
 
@@ -26,6 +27,7 @@ use crate::{Disposition, FileBody, FileResponse};
 use coding::Accepted;
 pub use coding::Coding;
 use lookup::{Found, Lookup, Miss};
+use memory::Memory;
 use refusal::Refusal;
 use target::Target;
 
@@ -72,6 +74,13 @@ use target::Target;
 /// are sent to be shown and run. For files that strangers have put there use [`FileResponse`] from a handler: it
 /// sends them as attachments. All that lies beneath the root is public, names that begin with a dot included.
 ///
+/// # Resuming
+///
+/// Clients that resume without If-Range (`wget -c`, `curl -C -`, aria2) splice two versions if the file was replaced meanwhile.
+/// For an hour after this service has seen a name change its file, a range that says no version and does not begin at the
+/// first byte is answered 428 (RFC 6585 §3), and such a client gives up. It cannot know of replacements from before it was made, nor
+/// of what another process sent.
+///
 /// # Cost
 ///
 /// One openat2(2) and one statx(2) per candidate, in place where the answer is in memory, otherwise on a blocking thread of
@@ -80,6 +89,7 @@ use target::Target;
 pub struct ServeRoot {
     root: Arc<Root>,
     options: Arc<Options>,
+    memory: Arc<Memory>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +112,7 @@ impl ServeRoot {
         Self {
             root,
             options: Arc::new(options),
+            memory: Arc::new(Memory::new()),
         }
     }
 
@@ -167,6 +178,7 @@ impl<B> Service<Request<B>> for ServeRoot {
             head,
             opening,
             options: Arc::clone(&self.options),
+            memory: Arc::clone(&self.memory),
         }
     }
 }
@@ -198,9 +210,9 @@ impl Options {
         directory.join(index).map_err(|_| Refusal::NotFound)
     }
 
-    fn answer(&self, head: &Parts, opened: Result<Found, Refusal>) -> Response<FileBody> {
+    fn answer(&self, head: &Parts, opened: Result<Found, Refusal>, memory: &Memory) -> Response<FileBody> {
         let mut response = match opened {
-            Ok(found) => self.file(head, found),
+            Ok(found) => self.file(head, found, memory),
             Err(refusal) => refusal.respond(&head.method),
         };
         if !self.precompressed.is_empty() {
@@ -212,11 +224,13 @@ impl Options {
         response
     }
 
-    fn file(&self, head: &Parts, found: Found) -> Response<FileBody> {
+    fn file(&self, head: &Parts, found: Found, memory: &Memory) -> Response<FileBody> {
+        let bare_ranges = memory.note(&found);
         let name = found.published.file_name();
         let mut response = FileResponse::new(found.file)
             .named(name)
-            .disposition(Disposition::None);
+            .disposition(Disposition::None)
+            .bare_ranges(bare_ranges);
         if let Some(coding) = found.coding {
             response = response.content_encoding(HeaderValue::from_static(coding.token()));
         }
@@ -236,6 +250,7 @@ impl Options {
 pub struct Answering {
     head: Parts,
     options: Arc<Options>,
+    memory: Arc<Memory>,
     opening: Opening,
 }
 
@@ -244,7 +259,7 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let opened = ready!(self.opening.poll(context));
-        Poll::Ready(Ok(self.options.answer(&self.head, opened)))
+        Poll::Ready(Ok(self.options.answer(&self.head, opened, &self.memory)))
     }
 }
 

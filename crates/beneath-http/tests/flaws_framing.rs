@@ -264,7 +264,7 @@ fn d12_a_head_bomb_is_431() {
     let reply = get(addr(), format!("/{}", "a".repeat(100_000)), &[]);
     assert!(matches!(reply.status, 414 | 431), "{}", reply.head);
     assert_eq!(
-        get(addr(), "/x", &[&"X-A: a\r\n".repeat(50).trim_end()]).status,
+        get(addr(), "/x", &["X-A: a\r\n".repeat(50).trim_end()]).status,
         200,
         "the control"
     );
