@@ -1,5 +1,6 @@
 //! Content-Disposition (RFC 6266), with names that a client may safely save under.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use http::HeaderValue;
@@ -29,7 +30,7 @@ pub(crate) fn header_value(kind: &'static str, name: Option<&[u8]>) -> HeaderVal
         return HeaderValue::from_static(kind);
     };
     let name = safe_name(name);
-    let mut value = String::with_capacity(kind.len() + name.len() + 16);
+    let mut value = String::with_capacity(kind.len() + name.len() + 14);
     let _ = write!(value, "{kind}; filename=\"");
     value.extend(name.chars().map(ascii_likeness));
     value.push('"');
@@ -43,21 +44,38 @@ pub(crate) fn header_value(kind: &'static str, name: Option<&[u8]>) -> HeaderVal
 
 /// A name no client can be hurt by: one path component, no control or bidirectional characters, not `.` or `..`, no
 /// device of Windows, no dot or blank at its end, not too long. Bytes that are not UTF-8 become U+FFFD.
-fn safe_name(name: &[u8]) -> String {
+fn safe_name(name: &[u8]) -> Cow<'_, str> {
     let name = String::from_utf8_lossy(name);
+    if is_safe(&name) {
+        return name;
+    }
     let mut safe: String = name.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
     shorten(&mut safe);
-    let end = safe.trim_end_matches(['.', ' ']).len();
+    let end = trim_end(&safe).len();
     let cut = safe.len() - end;
     safe.truncate(end);
     if safe.is_empty() {
-        return String::from("download");
+        return Cow::Borrowed("download");
     }
     safe.extend(std::iter::repeat_n('_', cut));
     if is_windows_device(&safe) {
         safe.insert(0, '_');
     }
-    safe
+    Cow::Owned(safe)
+}
+
+/// Almost every name is, and then nothing is copied.
+fn is_safe(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && trim_end(name).len() == name.len()
+        && !name.contains(is_unsafe)
+        && !is_windows_device(name)
+}
+
+/// Windows drops these, and so turns `x.` into `x`.
+fn trim_end(name: &str) -> &str {
+    name.trim_end_matches(['.', ' '])
 }
 
 fn is_unsafe(c: char) -> bool {
@@ -87,17 +105,20 @@ fn shorten(name: &mut String) {
 /// Whether the part before the first dot names a device on Windows, whatever follows.
 fn is_windows_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end();
-    let upper = stem.to_uppercase();
-    match upper.as_str() {
-        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
-        port => port
-            .strip_prefix("COM")
-            .or_else(|| port.strip_prefix("LPT"))
-            .is_some_and(|number| {
-                let mut digits = number.chars();
-                matches!(digits.next(), Some('0'..='9' | '¹' | '²' | '³')) && digits.next().is_none()
-            }),
+    let is = |device: &str| stem.eq_ignore_ascii_case(device);
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+        .into_iter()
+        .any(is)
+    {
+        return true;
     }
+    let Some((port, number)) = stem.split_at_checked(3) else {
+        return false;
+    };
+    let mut digits = number.chars();
+    ["COM", "LPT"].iter().any(|kind| port.eq_ignore_ascii_case(kind))
+        && matches!(digits.next(), Some('0'..='9' | '¹' | '²' | '³'))
+        && digits.next().is_none()
 }
 
 /// What may stand in a quoted string without an escape that some client would read wrongly (RFC 6266, appendix D).
@@ -173,6 +194,12 @@ mod tests {
             (b"..", r#"attachment; filename="download""#),
             (b"con", r#"attachment; filename="_con""#),
             (b"NUL.txt", r#"attachment; filename="_NUL.txt""#),
+            (b"com1.log", r#"attachment; filename="_com1.log""#),
+            (
+                "LPT²".as_bytes(),
+                "attachment; filename=\"_LPT_\"; filename*=UTF-8''_LPT%C2%B2",
+            ),
+            (b"com10", r#"attachment; filename="com10""#),
             (b"console", r#"attachment; filename="console""#),
             (b".bashrc", r#"attachment; filename=".bashrc""#),
         ] {
@@ -183,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_before_its_extension() {
-        let name = safe_name(format!("{}.tar", "ä".repeat(300)).as_bytes());
+        let long = format!("{}.tar", "ä".repeat(300));
+        let name = safe_name(long.as_bytes());
         assert!(name.len() <= MAX_NAME);
         assert!(name.ends_with("ä.tar"), "{name}");
     }

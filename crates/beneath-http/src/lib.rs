@@ -36,11 +36,11 @@
 //!
 //! # Not promised
 //!
-//! A Range that comes without If-Range is served, as the RFC has it: a client that resumes so
-//! (`wget -c`, `curl -C -`) can splice two versions, and only a server that knows what it gave that client before can
-//! prevent it; see [`BareRanges`]. A client that sends an If-Range with a date that is not strong for it (RFC 9110
-//! §13.1.5 forbids that) may be wrong by one second. Writes through a shared mapping are dated late by the kernel. The framing
-//! of the message, Date and everything else of RFC 9112 and 9113 are the server's.
+//! A Range that comes without If-Range is served, as the RFC has it: a client that resumes so (`wget -c`, `curl -C -`) can
+//! splice two versions, and only a server that knows what it gave out before can prevent it. `ServeRoot` does; from a
+//! handler use [`BareRanges::FromTheStart`]. A client that sends an If-Range with a date that is not strong for it
+//! (RFC 9110 §13.1.5 forbids that) may be wrong by one second. Writes through a shared mapping are dated late by the
+//! kernel. The framing of the message, Date and everything else of RFC 9112 and 9113 are the server's.
 //!
 //! # Where each requirement is met
 //!
@@ -64,7 +64,8 @@
 //! | §15.4.5 304 | `response.rs` | ETag, Last-Modified, Cache-Control, Vary |
 //! | §15.5.6 405 | `response.rs` | with Allow |
 //! | §15.5.13 412, §15.5.17 416 | `response.rs` | with the current validators; 416 with the current length |
-//! | §17.15 denial of service by ranges | [`range::parse`] | linear, bounded, their sum never exceeds the file |
+//! | RFC 6585 §3 428 | [`BareRanges::FromTheStart`] | a range of no stated version, after the version changed |
+//! | RFC 9110 §17.15 denial of service by ranges | [`range::parse`] | linear, bounded, their sum never exceeds the file |
 //! | RFC 9530 §3 Repr-Digest | [`FileResponse::sha256`] | where the digest is known, on 200 and 206 |
 //! | RFC 9530 §2 Content-Digest | [`FileResponse::respond`] | where asked for: a field if known, else a trailer |
 //! | RFC 9530 §4 Want-Repr-Digest, Want-Content-Digest | `digest.rs` | preferences; 0 is none |

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::events::{EVENTS, Outcome};
-use crate::support::{Fixture, OLD};
+use crate::support::{Age, Fixture, OLD};
 
 /// Far more than the sockets and the server hold between them.
 const LEN: usize = 6 << 20;
@@ -31,6 +31,33 @@ async fn over_http_1_the_client_gets_the_old_file_or_sees_the_failure() {
 #[tokio::test]
 async fn over_http_2_the_client_gets_the_old_file_or_sees_the_failure() {
     every_event(Protocol::Http2).await;
+}
+
+#[tokio::test]
+async fn over_http_2_the_digest_of_a_part_follows_it_beside_a_known_length() {
+    let fixture = Arc::new(Fixture::new(10, Age::Settled));
+    let stream = connect(serve(fixture, Protocol::Http2).await).await;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://a/file")
+        .header("range", "bytes=0-4")
+        .header("want-content-digest", "sha-256=1")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(response.headers()["content-length"], "5");
+    assert_eq!(response.headers()["trailer"], "content-digest");
+    let body = response.into_body().collect().await.unwrap();
+    // SHA-256 of `ooooo`.
+    assert_eq!(
+        body.trailers().unwrap()["content-digest"],
+        "sha-256=:iyhaoJjyCSK8Cn5jILXieFYoWJcovCtS95pY3HZy7us=:"
+    );
+    assert_eq!(body.to_bytes(), "ooooo");
 }
 
 async fn every_event(protocol: Protocol) {
