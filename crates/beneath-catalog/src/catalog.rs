@@ -19,7 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
 use crate::store::decide::{self, Ground};
-use crate::store::{Millis, Missing, Revision, Store, StoreUrl, lock};
+use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock};
 use crate::subject::{Principal, RootName, UserName};
 use crate::throttle::Rate;
 use crate::trail::{Actor, Event};
@@ -321,14 +321,18 @@ impl Catalog {
     ) -> Result<T, Refusal> {
         let feed = self.serving.get().map(|serving| &*serving.feed);
         for _ in 0..ATTEMPTS {
-            let answer = self.store.read(|snapshot| {
-                let (ground, name) = match self.authenticator.identify(snapshot, credentials, feed)? {
-                    Identified::As(ground, name) => (ground, name),
-                    Identified::Unverified(unverified) => return Ok::<_, Refusal>(Err(unverified)),
-                };
-                ask(snapshot, ground, name).map(Ok)
+            let (revision, answer) = self.store.read(|snapshot| {
+                let identified = self.authenticator.identify(snapshot, credentials, feed);
+                let answer = identified.and_then(|identified| match identified {
+                    Identified::As(ground, name) => ask(snapshot, ground, name).map(Ok),
+                    Identified::Unverified(unverified) => Ok(Err(unverified)),
+                });
+                Ok::<_, StoreError>((crate::store::revision(snapshot)?, answer))
             })?;
-            match answer {
+            if let Some(feed) = feed {
+                feed.catch_up(revision)?;
+            }
+            match answer? {
                 Ok(decided) => return Ok(decided),
                 Err(unverified) => self.authenticator.verify(credentials, &unverified)?,
             }
@@ -378,7 +382,7 @@ impl Default for Options {
 
 impl Options {
     /// How long after a revocation bytes may still flow, at most, whoever made the change: 1 s by default, no less than
-    /// 20 ms. The store is asked eight times in it.
+    /// 20 ms.
     #[must_use]
     pub fn revocation_bound(mut self, bound: Duration) -> Self {
         self.revocation_bound = bound.max(Duration::from_millis(20));
