@@ -34,7 +34,10 @@ impl House {
     /// Runs a command with this house's configuration and `input` on standard input.
     fn run_with(&self, arguments: &[&str], input: &str) -> Outcome {
         let mut command = beneathd();
-        command.args(arguments).arg("--config").arg(self.path("beneathd.toml"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("beneathd.toml"));
         run(command, input)
     }
 
@@ -56,7 +59,10 @@ impl Outcome {
     fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in the complaint: {self:?}");
+            assert!(
+                self.stderr.contains(word),
+                "{word:?} is not in the complaint: {self:?}"
+            );
         }
         assert!(!self.stderr.contains("panicked"), "{self:?}");
     }
@@ -74,10 +80,17 @@ impl Outcome {
 }
 
 fn run(mut command: std::process::Command, input: &str) -> Outcome {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().unwrap();
     Outcome {
         code: status.code().expect("not killed by a signal"),
         stdout: String::from_utf8(stdout).unwrap(),
@@ -121,7 +134,9 @@ fn quickstart_refuses_to_send_passwords_over_a_network_in_plain_text() {
 fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
     let house = House::new();
     house.configure("[roots.files]\npath = \"files\"\n\n[limits]\nconections = 5\n");
-    house.run(&["check"]).fails(2, &["beneathd.toml", "line 5", "conections"]);
+    house
+        .run(&["check"])
+        .fails(2, &["beneathd.toml", "line 5", "conections"]);
 }
 
 #[test]
@@ -130,14 +145,18 @@ fn check_reports_all_problems_at_once() {
     house.configure(
         "listen = \"nowhere\"\nrevocation_bound = \"soon\"\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n",
     );
-    house.run(&["check"]).fails(2, &["nowhere", "soon", "a/b", "limits.connections"]);
+    house
+        .run(&["check"])
+        .fails(2, &["nowhere", "soon", "a/b", "limits.connections"]);
 }
 
 #[test]
 fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
     let house = House::new();
     house.configure("[roots.gone]\npath = \"gone\"\n[roots.file]\npath = \"files/report.txt\"\n");
-    house.run(&["check"]).fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
+    house
+        .run(&["check"])
+        .fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
 }
 
 #[test]
@@ -162,6 +181,13 @@ fn a_catalog_that_is_not_a_database_is_named_and_left_as_it_is() {
 }
 
 #[test]
+fn a_catalog_that_is_missing_is_named_and_not_made_by_looking() {
+    let house = House::new();
+    house.run(&["list"]).fails(1, &["catalog.db", "does not exist"]);
+    assert!(!house.path("catalog.db").exists());
+}
+
+#[test]
 fn a_catalog_that_cannot_be_opened_is_named() {
     let house = House::new();
     fs::create_dir(house.path("catalog.db")).unwrap();
@@ -171,54 +197,91 @@ fn a_catalog_that_cannot_be_opened_is_named() {
 #[test]
 fn a_duplicate_user_is_named() {
     let house = House::new();
-    house.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n").succeeds();
-    house.run_with(&["user", "add", "alice", "--password-stdin"], "other\n").fails(1, &["alice", "already"]);
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "other\n")
+        .fails(1, &["alice", "already"]);
 }
 
 #[test]
 fn an_empty_password_is_refused() {
     let house = House::new();
-    house.run_with(&["user", "add", "alice", "--password-stdin"], "\n").fails(1, &["password", "empty"]);
-    house.run_with(&["user", "add", "alice", "--password-stdin"], "").fails(1, &["password", "empty"]);
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "\n")
+        .fails(1, &["password", "empty"]);
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "")
+        .fails(1, &["password", "empty"]);
 }
 
 #[test]
 fn a_user_name_that_basic_cannot_carry_is_refused() {
     let house = House::new();
     for name in ["a:b", "", "a\nb"] {
-        house.run_with(&["user", "add", name, "--password-stdin"], "secret\n").fails(2, &["name"]);
+        house
+            .run_with(&["user", "add", name, "--password-stdin"], "secret\n")
+            .fails(2, &["name"]);
     }
 }
 
 #[test]
 fn a_password_is_not_asked_of_a_pipe() {
     let house = House::new();
-    house.run_with(&["user", "add", "alice"], "secret\n").fails(2, &["--password-stdin"]);
+    house
+        .run_with(&["user", "add", "alice"], "secret\n")
+        .fails(2, &["--password-stdin"]);
 }
 
 #[test]
 fn paths_that_leave_the_root_are_refused_by_name() {
     let house = House::new();
-    for path in ["files:../catalog.db", "files:/etc/passwd", "files:a/../../x", "files:", "files:report.txt/"] {
-        house.run(&["publish", path]).fails(1, &[path.split_once(':').unwrap().1]);
+    for path in [
+        "files:../catalog.db",
+        "files:/etc/passwd",
+        "files:a/../../x",
+        "files:",
+        "files:report.txt/",
+    ] {
+        house
+            .run(&["publish", path])
+            .fails(1, &[path.split_once(':').unwrap().1]);
     }
     std::os::unix::fs::symlink("/etc/passwd", house.path("files/link")).unwrap();
-    house.run(&["publish", "files:link"]).fails(1, &["link", "symbolic link"]);
+    house
+        .run(&["publish", "files:link"])
+        .fails(1, &["link", "symbolic link"]);
 }
 
 #[test]
 fn publishing_a_fifo_is_refused_at_once() {
     let house = House::new();
-    mknodat(CWD, house.path("files/pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    house.run(&["publish", "files:pipe"]).fails(1, &["pipe", "not a regular file"]);
+    mknodat(
+        CWD,
+        house.path("files/pipe"),
+        FileType::Fifo,
+        Mode::RUSR | Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    house
+        .run(&["publish", "files:pipe"])
+        .fails(1, &["pipe", "not a regular file"]);
 }
 
 #[test]
 fn publishing_what_is_missing_or_in_an_unknown_root_names_it() {
     let house = House::new();
-    house.run(&["publish", "files:gone.txt"]).fails(1, &["gone.txt", "no such file"]);
-    house.run(&["publish", "nowhere:report.txt"]).fails(1, &["nowhere"]);
-    house.run(&["publish", "report.txt"]).fails(2, &["report.txt", "ROOT:PATH"]);
+    house
+        .run(&["publish", "files:gone.txt"])
+        .fails(1, &["gone.txt", "no such file"]);
+    house
+        .run(&["publish", "nowhere:report.txt"])
+        .fails(1, &["nowhere"]);
+    house
+        .run(&["publish", "report.txt"])
+        .fails(2, &["report.txt", "ROOT:PATH"]);
 }
 
 #[test]
@@ -227,32 +290,57 @@ fn an_id_that_is_none_is_named() {
     for arguments in [["show", "nonsense"], ["unpublish", "nonsense"]] {
         house.run(&arguments).fails(2, &["nonsense"]);
     }
-    house.run(&["grant", "nonsense", "user:alice"]).fails(2, &["nonsense"]);
+    house
+        .run(&["grant", "nonsense", "user:alice"])
+        .fails(2, &["nonsense"]);
 }
 
 #[test]
 fn an_id_that_is_unknown_and_a_user_that_is_unknown_are_named() {
     let house = House::new();
     let unknown = "AAAAAAAAAAAAAAAAAAAAAA";
+    let file = house.run(&["publish", "files:report.txt", "--json"]).published();
     house.run(&["show", unknown]).fails(1, &[unknown]);
     house.run(&["unpublish", unknown]).fails(1, &[unknown]);
-    let file = house.run(&["publish", "files:report.txt", "--json"]).published();
-    house.run(&["grant", &file.id, "user:nobody"]).fails(1, &["nobody"]);
-    house.run(&["grant", &file.id, "nobody"]).fails(2, &["nobody", "user:"]);
+    house
+        .run(&["grant", &file.id, "user:nobody"])
+        .fails(1, &["nobody"]);
+    house
+        .run(&["grant", &file.id, "nobody"])
+        .fails(2, &["nobody", "user:"]);
     house.run(&["user", "remove", "nobody"]).fails(1, &["nobody"]);
-    house.run_with(&["user", "passwd", "nobody", "--password-stdin"], "x\n").fails(1, &["nobody"]);
+    house
+        .run_with(&["user", "passwd", "nobody", "--password-stdin"], "x\n")
+        .fails(1, &["nobody"]);
 }
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands =
-        ["quickstart", "serve", "check", "user", "publish", "unpublish", "grant", "revoke", "list", "show"];
+    let commands = [
+        "quickstart",
+        "serve",
+        "check",
+        "user",
+        "publish",
+        "unpublish",
+        "grant",
+        "revoke",
+        "list",
+        "show",
+    ];
     for name in commands {
         let mut command = beneathd();
         command.args([name, "--help"]);
         let help = run(command, "");
-        assert!(help.succeeds().stdout.contains(&format!("beneathd {name}")), "{name}: {help:?}");
-        assert!(help.stdout.contains("Example"), "{name} --help shows no example: {}", help.stdout);
+        assert!(
+            help.succeeds().stdout.contains(&format!("beneathd {name}")),
+            "{name}: {help:?}"
+        );
+        assert!(
+            help.stdout.contains("Example"),
+            "{name} --help shows no example: {}",
+            help.stdout
+        );
     }
 }
 
@@ -260,12 +348,20 @@ fn every_command_has_help_with_an_example() {
 fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
     let house = House::new();
     house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
-    house.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n").succeeds();
-    house.run_with(&["user", "add", "bob", "--password-stdin"], "secret\n").succeeds();
-    let file = house.run(&["publish", "files:report.txt", "--to", "user:alice", "--json"]).published();
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    house
+        .run_with(&["user", "add", "bob", "--password-stdin"], "secret\n")
+        .succeeds();
+    let file = house
+        .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
+        .published();
 
     let mut serve = beneathd();
-    serve.args(["serve", "--json", "--config"]).arg(house.path("beneathd.toml"));
+    serve
+        .args(["serve", "--json", "--config"])
+        .arg(house.path("beneathd.toml"));
     let service = Beneathd::start(serve);
     let path = format!("/f/{}", file.id);
     let status = |user: &str, password: &str| {
@@ -283,8 +379,14 @@ fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
     assert_eq!(status("bob", "secret"), 200);
 
     house.run(&["revoke", &file.id, "user:alice"]).succeeds();
-    assert_eq!(status("alice", "secret"), 404, "a revocation that has returned is not overtaken");
-    house.run_with(&["user", "passwd", "bob", "--password-stdin"], "changed\n").succeeds();
+    assert_eq!(
+        status("alice", "secret"),
+        404,
+        "a revocation that has returned is not overtaken"
+    );
+    house
+        .run_with(&["user", "passwd", "bob", "--password-stdin"], "changed\n")
+        .succeeds();
     assert_eq!(status("bob", "secret"), 401, "a changed password is a revocation");
     assert_eq!(status("bob", "changed"), 200);
     house.run(&["unpublish", &file.id]).succeeds();
@@ -298,15 +400,25 @@ fn quickstart_with_a_state_folder_keeps_ids_and_can_be_served_afterwards() {
     let house = House::new();
     let state = house.path("state");
     let more = [std::ffi::OsStr::new("--state"), state.as_os_str()];
-    let first = Beneathd::quickstart_with(&house.path("files"), more).started.files[0].id.clone();
+    let first = Beneathd::quickstart_with(&house.path("files"), more)
+        .started
+        .files[0]
+        .id
+        .clone();
     let again = Beneathd::quickstart_with(&house.path("files"), more);
     assert_eq!(again.started.files[0].id, first);
-    let answer = http::get(again.address(), &format!("/f/{first}"), &again.authorization(), "");
+    let answer = http::get(
+        again.address(),
+        &format!("/f/{first}"),
+        &again.authorization(),
+        "",
+    );
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"up".as_slice()));
     drop(again);
 
     let mut list = beneathd();
-    list.args(["list", "--json", "--config"]).arg(state.join("beneathd.toml"));
+    list.args(["list", "--json", "--config"])
+        .arg(state.join("beneathd.toml"));
     assert_eq!(run(list, "").published().id, first);
 }
 

@@ -37,7 +37,9 @@ impl Answer {
 /// Sends `request` and reads until the server closes: put `Connection: close` into it.
 pub fn exchange(server: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(server).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
     stream.write_all(request.as_ref()).expect("the server reads");
     let mut bytes = Vec::new();
     // A reset after an early refusal must not hide what was read before it.

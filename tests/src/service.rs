@@ -58,15 +58,27 @@ impl Beneathd {
     /// The same with more arguments.
     pub fn quickstart_with(directory: &Path, more: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let mut command = beneathd();
-        command.arg("quickstart").arg(directory).args(["--listen", "127.0.0.1:0", "--json"]).args(more);
+        command
+            .arg("quickstart")
+            .arg(directory)
+            .args(["--listen", "127.0.0.1:0", "--json"])
+            .args(more);
         Self::start(command)
     }
 
     /// Starts a command that prints the quickstart line.
+    ///
+    /// Nobody reads its standard error, and the pipe is soon full: a log that is not read must not stop downloads.
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("beneathd starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("beneathd starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("beneathd prints");
+        BufReader::new(child.stdout.as_mut().expect("piped"))
+            .read_line(&mut line)
+            .expect("beneathd prints");
         match serde_json::from_str(&line) {
             Ok(started) => Self { child, started },
             Err(error) => {
@@ -79,7 +91,11 @@ impl Beneathd {
 
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.started.url.trim_start_matches("http://").parse().expect("an address")
+        self.started
+            .url
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address")
     }
 
     /// `user:password`, as `curl -u` takes it.
@@ -90,13 +106,18 @@ impl Beneathd {
     /// The value of an `Authorization` field.
     pub fn authorization(&self) -> String {
         use base64::Engine as _;
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(self.credentials()))
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(self.credentials())
+        )
     }
 
     /// The one published file of this name.
     pub fn file(&self, name: &str) -> &Published {
         let mut found = self.started.files.iter().filter(|file| file.name == name);
-        let file = found.next().unwrap_or_else(|| panic!("{name:?} is not among {:?}", self.started.files));
+        let file = found
+            .next()
+            .unwrap_or_else(|| panic!("{name:?} is not among {:?}", self.started.files));
         assert!(found.next().is_none(), "{name:?} was published twice");
         file
     }
@@ -145,14 +166,20 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows where it is");
-        let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
+        let profile = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/PROFILE/deps/test");
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         build.args(["build", "--quiet", "--package", "beneathd", "--target-dir"]);
         build.arg(profile.parent().expect("target"));
         if profile.ends_with("release") {
             build.arg("--release");
         }
-        assert!(build.status().expect("cargo").success(), "beneathd does not build");
+        assert!(
+            build.status().expect("cargo").success(),
+            "beneathd does not build"
+        );
         profile.join("beneathd")
     })
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::rejection::Rejection;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Log, Metrics};
 use crate::{routes, telemetry};
 
 /// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
@@ -31,12 +31,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(catalog: Catalog) -> Self {
+    pub(crate) fn new(catalog: Catalog, log: &Log) -> Self {
         Self {
             catalog: Arc::new(catalog),
             threads: Semaphore::new(BLOCKING_THREADS),
             places: Semaphore::new(BLOCKING_QUEUE),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(log),
         }
     }
 
@@ -115,22 +115,22 @@ pub(crate) fn run(
     config: &Config,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ServiceError> {
-    telemetry::start();
+    let log = telemetry::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| ServiceError(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(listener, catalog, config, listening))
+    runtime.block_on(serve(listener, Service::new(catalog, &log), config, listening))
 }
 
 async fn serve(
     listener: TcpListener,
-    catalog: Catalog,
+    service: Service,
     config: &Config,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ServiceError> {
-    let service = Arc::new(Service::new(catalog));
+    let service = Arc::new(service);
     let mut server = Server::from_listener(listener)?.limits(config.limits.clone());
     if let Some(tls) = &config.tls {
         server = server.tls(tls.load()?);

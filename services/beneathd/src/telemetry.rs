@@ -6,25 +6,48 @@
 use std::io::IsTerminal as _;
 
 use http::StatusCode;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log. `RUST_LOG` chooses what is written; `info` by default.
-pub(crate) fn start() {
+///
+/// Lines are written by a thread of their own, behind a bounded queue: a log that nobody reads must not stop
+/// downloads. Lines that find the queue full are dropped, and counted. Keep the guard: dropping it writes what is left.
+pub(crate) fn start() -> Log {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES)
+        .finish(std::io::stderr());
+    let dropped = writer.error_counter();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     // A second start (in tests) keeps the first.
     let _ = if std::io::stderr().is_terminal() {
         log.with_target(false).try_init()
     } else {
         log.json().flatten_event(true).try_init()
     };
+    Log {
+        dropped,
+        _guard: guard,
+    }
 }
+
+/// The log, for as long as this is held.
+pub(crate) struct Log {
+    dropped: ErrorCounter,
+    _guard: WorkerGuard,
+}
+
+/// How many lines may wait to be written.
+const LINES: usize = 10_000;
 
 /// Counters of what was answered, for Prometheus.
 #[derive(Debug)]
@@ -35,13 +58,30 @@ pub(crate) struct Metrics {
     other: Counter,
 }
 
+/// Log lines that found the queue full.
+#[derive(Debug)]
+struct DroppedLines(ErrorCounter);
+
+impl Collector for DroppedLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let dropped = ConstCounter::new(u64::try_from(self.0.dropped_lines()).unwrap_or(u64::MAX));
+        let metric = encoder.encode_descriptor(
+            "log_lines_dropped",
+            "Log lines nobody read in time",
+            None,
+            MetricType::Counter,
+        )?;
+        dropped.encode(metric)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
     code: String,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(log: &Log) -> Self {
         let answers = Family::<Code, Counter>::default();
         let mut registry = Registry::with_prefix("beneathd");
         registry.register(
@@ -49,6 +89,7 @@ impl Metrics {
             "Answers to requests for a file, by status code",
             answers.clone(),
         );
+        registry.register_collector(Box::new(DroppedLines(log.dropped.clone())));
         let counter = |code: &str| {
             answers
                 .get_or_create(&Code {
