@@ -8,7 +8,6 @@
 //! requests that RFC 9112 §3.2 wants refused.
 
 use std::error::Error;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let files = files(Path::new(directory))?;
     let address = address.to_str().ok_or("the address is not text")?;
-    serve(TcpListener::bind(address).await?, files).await?;
+    serve(TcpListener::bind(address).await?, files).await;
     Ok(())
 }
 
@@ -43,13 +42,13 @@ pub fn files(directory: &Path) -> Result<ServeRoot, beneath::Error> {
 }
 
 /// One task per connection, HTTP/1.1 or HTTP/2.
-///
-/// # Errors
-///
-/// If no more connections can be accepted.
-pub async fn serve(listener: TcpListener, files: ServeRoot) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, files: ServeRoot) {
     loop {
-        let (stream, _) = listener.accept().await?;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: some will be given back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
         let service = TowerToHyperService::new(files.clone());
         tokio::spawn(async move {
             let mut builder = Builder::new(TokioExecutor::new());

@@ -316,3 +316,13 @@ fn requests_on_one_connection_are_answered_in_order() {
     assert_eq!(statuses, ["200", "404", "200", "200"], "{text}");
     assert!(text.ends_with("literal"));
 }
+
+#[test]
+fn a_client_that_closes_its_half_still_gets_its_answer() {
+    for _ in 0..100 {
+        let mut stream = connect(addr());
+        stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(Reply::parse(&until_closed(&mut stream)).body, b"content");
+    }
+}

@@ -89,3 +89,85 @@ impl From<Error> for Miss {
         Self::Unopened(error.kind())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use beneath::{Root, ambient_authority};
+
+    use super::{Accepted, Coding, ErrorKind, Lookup, Miss, RelPath};
+
+    fn path(text: &str) -> RelPath {
+        RelPath::parse(text).unwrap()
+    }
+
+    fn lookup(published: &str, codings: &[Coding]) -> Lookup {
+        Lookup {
+            published: path(published),
+            accepted: Accepted {
+                codings: codings.to_vec(),
+                identity: true,
+            },
+            index: Some(path(&format!("{published}/index.html"))),
+        }
+    }
+
+    /// What is opened, in order, and what comes of it.
+    fn run(lookup: &Lookup, files: &[&str]) -> (Vec<String>, Result<Option<Coding>, Miss>) {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        let root = Root::open_ambient(directory.path(), ambient_authority()).unwrap();
+        let opened = RefCell::new(Vec::new());
+        let found = lookup.run(|path| {
+            opened
+                .borrow_mut()
+                .push(String::from_utf8_lossy(path.as_bytes()).into_owned());
+            root.open(path)
+        });
+        (opened.into_inner(), found.map(|found| found.coding))
+    }
+
+    #[test]
+    fn one_lookup_where_the_first_candidate_is_there() {
+        let (opened, found) = run(&lookup("x", &[]), &["x"]);
+        assert_eq!(opened, ["x"]);
+        assert_eq!(found.unwrap(), None);
+        let (opened, found) = run(
+            &lookup("x", &[Coding::Brotli, Coding::Gzip]),
+            &["x", "x.br", "x.gz"],
+        );
+        assert_eq!(opened, ["x.br"]);
+        assert_eq!(found.unwrap(), Some(Coding::Brotli));
+    }
+
+    #[test]
+    fn a_missing_sibling_passes_the_turn_on() {
+        let (opened, found) = run(
+            &lookup("x", &[Coding::Brotli, Coding::Zstd, Coding::Gzip]),
+            &["x", "x.gz"],
+        );
+        assert_eq!(opened, ["x.br", "x.zst", "x.gz"]);
+        assert_eq!(found.unwrap(), Some(Coding::Gzip));
+    }
+
+    #[test]
+    fn a_directory_is_told_by_its_index_alone() {
+        let (opened, found) = run(&lookup("d", &[]), &["d/index.html"]);
+        assert_eq!(opened, ["d", "d/index.html"]);
+        assert!(matches!(found, Err(Miss::Directory(name)) if name == path("d")));
+        let (_, found) = run(&lookup("d", &[]), &["d/other"]);
+        assert!(matches!(found, Err(Miss::Unopened(ErrorKind::NotFound))));
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_suffix_is_a_name_all_the_same() {
+        let name = "n".repeat(254);
+        let (opened, found) = run(&lookup(&name, &[Coding::Gzip]), &[&name]);
+        assert_eq!((opened.len(), found.unwrap()), (1, None));
+    }
+}

@@ -151,3 +151,49 @@ fn digit(value: u8) -> char {
         .unwrap_or_default()
         .to_ascii_uppercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, LOCATION, Method, RETRY_AFTER, Refusal, RelPath, StatusCode};
+
+    #[test]
+    fn every_kind_of_error_has_its_status() {
+        for (kind, status) in [
+            (ErrorKind::Busy, StatusCode::SERVICE_UNAVAILABLE),
+            (ErrorKind::Denied, StatusCode::NOT_FOUND),
+            (ErrorKind::Escape, StatusCode::NOT_FOUND),
+            (ErrorKind::Exhausted, StatusCode::SERVICE_UNAVAILABLE),
+            (ErrorKind::InvalidPath, StatusCode::NOT_FOUND),
+            (ErrorKind::Io, StatusCode::INTERNAL_SERVER_ERROR),
+            (ErrorKind::NotADirectory, StatusCode::NOT_FOUND),
+            (ErrorKind::NotFound, StatusCode::NOT_FOUND),
+            (ErrorKind::NotPermitted, StatusCode::NOT_FOUND),
+            (ErrorKind::NotRegular, StatusCode::NOT_FOUND),
+            (ErrorKind::Refused, StatusCode::NOT_FOUND),
+            (ErrorKind::Symlink, StatusCode::NOT_FOUND),
+            (ErrorKind::Unsupported, StatusCode::INTERNAL_SERVER_ERROR),
+            (ErrorKind::WouldBlock, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let response = Refusal::from(kind).respond(&Method::GET);
+            assert_eq!(response.status(), status, "{kind:?}");
+            let come_again = response.headers().contains_key(RETRY_AFTER);
+            assert_eq!(come_again, status == StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_relative_whatever_the_name() {
+        for (name, location) in [
+            ("d", "./d/"),
+            ("a/b", "./b/"),
+            ("x:y", "./x%3Ay/"),
+            ("a?b#c", "./a%3Fb%23c/"),
+            ("\r\nSet-Cookie: x", "./%0D%0ASet-Cookie%3A%20x/"),
+            ("\u{fc}", "./%C3%BC/"),
+            ("...", "./.../"),
+        ] {
+            let response = Refusal::missing_slash(&RelPath::parse(name).unwrap()).respond(&Method::GET);
+            assert_eq!(response.headers()[LOCATION], location);
+        }
+    }
+}

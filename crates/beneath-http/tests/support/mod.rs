@@ -55,7 +55,7 @@ impl Stack {
                 in_background(async move |told| {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     told.send(listener.local_addr().unwrap()).unwrap();
-                    hyper_example::serve(listener, files).await.unwrap();
+                    hyper_example::serve(listener, files).await;
                 })
             }
         }
