@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use beneath_serve::Server;
+use beneath_serve::{Limits, Server};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 const REQUESTS: u32 = 100_000;
-const IDLE: usize = 1000;
+const IDLE: usize = 5000;
 const GET: &[u8] =
     b"GET /f/AAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.14.1\r\n\
     Accept: */*\r\nAuthorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==\r\n\r\n";
@@ -46,7 +46,9 @@ async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
 
 fn with_server(told: mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
     block_on(async {
-        let server = Server::bind("127.0.0.1:0").await.expect("a port");
+        let mut limits = Limits::default();
+        limits.connections = 2 * IDLE;
+        let server = Server::bind("127.0.0.1:0").await.expect("a port").limits(limits);
         told.send(server.local_addr()).expect("somebody listens");
         server
             .serve(tower::service_fn(answer), async { drop(stopped.await) })

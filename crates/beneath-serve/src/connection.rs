@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,24 +11,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep_until, timeout, timeout_at};
 use tower_service::Service;
 
 use crate::guarded::{Guarded, Latest};
 use crate::limits::Limits;
 use crate::peer::Peer;
+use crate::protocol::{End, Http1, Http2, Protocol, http1_builder, http2_builder};
 use crate::request_body::RequestBody;
-use crate::streams::{Begun, Streams};
+use crate::streams::Streams;
 use crate::tls::Tls;
 use crate::watchdog::{Order, Overdue, Rules, Watchdog};
 use crate::wire::{Socket, Stream, Version, Wire};
 
 /// How long a client that has been told goodbye may take to go.
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: u64 = 5_000_000; // microseconds
 /// How long, and how much, is read of what a client goes on sending after its request was refused: if the socket were
 /// closed at once the kernel would answer with a reset, and the client might never see why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -44,27 +45,6 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Tls>,
     pub(crate) handshakes: Semaphore,
     pub(crate) http1: http1::Builder,
-}
-
-/// One of the two protocols, as far as [`drive`] needs to know it.
-trait Protocol {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
-    fn graceful_shutdown(&mut self);
-    /// Ends the exchanges that must be ended by `now`; says when the next must be, or that the connection must end.
-    fn cut(&mut self, now: u64) -> Result<Option<u64>, End>;
-}
-
-/// How a connection ended.
-#[derive(Debug)]
-enum End {
-    /// By itself.
-    Finished(hyper::Result<()>),
-    /// The client was too slow with its request.
-    Head,
-    /// Nobody needs it any more.
-    Idle,
-    /// It was cut: told to, or the client took or sent too little.
-    Cut,
 }
 
 impl Shared {
@@ -93,38 +73,86 @@ pub(crate) async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let begun = until_aborted(
-        &watchdog,
-        begin(&shared, Socket::new(stream, Arc::clone(&watchdog))),
-    );
+    let socket = Socket::new(stream, Arc::clone(&watchdog));
+    let begun = until_ordered(&watchdog, begin(&shared, socket));
+    // In boxes, so that what is needed for a while only takes no room afterwards.
     let Some(Ok((wire, version))) = Box::pin(begun).await else {
         return;
     };
-    let latest = Latest::default();
     let guarded = Guarded {
         service,
         peer,
         version,
         request_body: shared.limits.request_body,
-        watchdog: Arc::clone(&watchdog),
-        latest: latest.clone(),
+        watchdog,
+        latest: Latest::default(),
     };
-    let io = TokioIo::new(wire);
     match version {
-        Version::Http1 => {
-            let connection = shared.http1.serve_connection(io, guarded);
-            let mut http1 = Http1 { connection, latest };
-            let end = drive(&mut http1, &watchdog).await;
-            close(end, http1.connection.into_parts().io.into_inner(), &watchdog).await;
+        Version::Http1 => serve_http1(&shared, guarded, wire).await,
+        Version::Http2 => Box::pin(serve_http2(&shared, guarded, wire)).await,
+    }
+}
+
+/// Serves, rests while nothing is asked, and serves again.
+async fn serve_http1<S, B>(shared: &Shared, guarded: Guarded<S>, mut wire: Wire)
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let watchdog = Arc::clone(&guarded.watchdog);
+    loop {
+        let http1 = Http1 {
+            connection: shared.http1.serve_connection(TokioIo::new(wire), guarded.clone()),
+            latest: guarded.latest.clone(),
+        };
+        let Some(resting) = Box::pin(requests(http1, &watchdog)).await else {
+            return;
+        };
+        wire = resting;
+        if !rest(&mut wire, &watchdog).await {
+            return;
         }
-        Version::Http2 => {
-            let streams = Streams::new(latest);
-            let connection = http2_builder(&shared.limits, streams.executor()).serve_connection(io, guarded);
-            let mut http2 = Box::new(Http2 { connection, streams });
-            if matches!(drive(http2.as_mut(), &watchdog).await, End::Cut) {
-                watchdog.reset_on_close();
-            }
-        }
+    }
+}
+
+/// Serves requests until none comes, and then returns the wire, or until the connection ends.
+async fn requests<S, B>(mut http1: Http1<Guarded<S>>, watchdog: &Watchdog) -> Option<Wire>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let end = drive(&mut http1, watchdog).await;
+    let parts = http1.connection.into_parts();
+    let wire = parts.io.into_inner();
+    if matches!(end, End::Resting) && parts.read_buf.is_empty() {
+        return Some(wire);
+    }
+    close(end, wire, watchdog).await;
+    None
+}
+
+async fn serve_http2<S, B>(shared: &Shared, guarded: Guarded<S>, wire: Wire)
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let watchdog = Arc::clone(&guarded.watchdog);
+    let streams = Streams::new(guarded.latest.clone());
+    let builder = http2_builder(&shared.limits, streams.executor());
+    let mut http2 = Http2 {
+        connection: builder.serve_connection(TokioIo::new(wire), guarded),
+        streams,
+    };
+    if matches!(drive(&mut http2, &watchdog).await, End::Cut) {
+        watchdog.reset_on_close();
     }
 }
 
@@ -148,8 +176,18 @@ async fn handshake(shared: &Shared, tls: &Tls, socket: Socket) -> io::Result<Wir
     Ok(Wire::tls(Box::new(stream)))
 }
 
-/// A connection that has asked nothing yet is not waited for in a drain.
-async fn until_aborted<F: Future>(watchdog: &Watchdog, future: F) -> Option<F::Output> {
+/// Between two requests a connection needs none of hyper's buffers, only a socket and a deadline: `true` when there is
+/// something to read, `false` when there is nothing to wait for any more.
+async fn rest(wire: &mut Wire, watchdog: &Watchdog) -> bool {
+    let readable = until_ordered(watchdog, poll_fn(|cx| wire.socket().poll_read_ready(cx)));
+    match timeout_at(watchdog.idle_until(), readable).await {
+        Ok(Some(readable)) => readable.is_ok(),
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// A connection that has asked nothing is not waited for in a drain.
+async fn until_ordered<F: Future>(watchdog: &Watchdog, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         watchdog.register(cx.waker());
@@ -179,26 +217,12 @@ async fn drive(connection: &mut impl Protocol, watchdog: &Watchdog) -> End {
         if let Poll::Ready(result) = connection.poll(cx) {
             return Poll::Ready(End::Finished(result));
         }
+        // One glance, in the usual case that nothing has become urgent.
         while watchdog.asked_to_look() || watchdog.nearest() < armed || timer.as_mut().poll(cx).is_ready() {
-            let now = watchdog.now();
-            let own = match watchdog.overdue(now) {
-                Ok(next) => next,
-                Err(Overdue::Socket) => return Poll::Ready(End::Cut),
-                Err(Overdue::Head) => return Poll::Ready(End::Head),
-                Err(Overdue::Idle) => match goodbye {
-                    Some(until) if until <= now => return Poll::Ready(End::Idle),
-                    Some(until) => until,
-                    None => {
-                        connection.graceful_shutdown();
-                        cx.waker().wake_by_ref();
-                        *goodbye.insert(now + GOODBYE.as_micros() as u64)
-                    }
-                },
-            };
-            armed = match connection.cut(now) {
-                Ok(next) => next.map_or(own, |next| next.min(own)),
+            match look(connection, watchdog, &mut goodbye, cx) {
+                Ok(next) => armed = next,
                 Err(end) => return Poll::Ready(end),
-            };
+            }
             timer.as_mut().reset(watchdog.instant(armed));
         }
         Poll::Pending
@@ -206,11 +230,41 @@ async fn drive(connection: &mut impl Protocol, watchdog: &Watchdog) -> End {
     .await
 }
 
+/// Looks at all deadlines: when to look again, or how the connection must end.
+fn look<P: Protocol>(
+    connection: &mut P,
+    watchdog: &Watchdog,
+    goodbye: &mut Option<u64>,
+    cx: &Context<'_>,
+) -> Result<u64, End> {
+    let now = watchdog.now();
+    let own = match watchdog.overdue(now) {
+        Ok(next) => next,
+        Err(Overdue::Socket) => return Err(End::Cut),
+        Err(Overdue::Head) => return Err(End::Head),
+        Err(Overdue::Idle) => match *goodbye {
+            Some(until) if until <= now => return Err(End::Idle),
+            Some(until) => until,
+            None => {
+                connection.graceful_shutdown();
+                cx.waker().wake_by_ref();
+                *goodbye.insert(now + GOODBYE)
+            }
+        },
+    };
+    let exchange = connection.cut(now)?;
+    let rest = match watchdog.rests_from() {
+        Some(from) if P::RESTS && goodbye.is_none() && from <= now => return Err(End::Resting),
+        from => from.filter(|_| P::RESTS && goodbye.is_none()),
+    };
+    Ok([exchange, rest].into_iter().flatten().fold(own, u64::min))
+}
+
 /// Closes an HTTP/1 connection so that the client learns what it should.
 async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
     match end {
         End::Cut => watchdog.reset_on_close(),
-        End::Idle => {}
+        End::Idle | End::Resting => {}
         End::Head => {
             let goodbye = async {
                 wire.write_all(TIMED_OUT).await?;
@@ -229,97 +283,4 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
             }
         }
     }
-}
-
-struct Http1<S: hyper::service::HttpService<hyper::body::Incoming>> {
-    connection: http1::Connection<TokioIo<Wire>, S>,
-    latest: Latest,
-}
-
-impl<S, B> Protocol for Http1<S>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Future::poll(Pin::new(&mut self.connection), cx)
-    }
-
-    fn graceful_shutdown(&mut self) {
-        Pin::new(&mut self.connection).graceful_shutdown();
-    }
-
-    fn cut(&mut self, now: u64) -> Result<Option<u64>, End> {
-        match self.latest.deadline() {
-            Some(deadline) if deadline <= now => Err(End::Cut),
-            next => Ok(next),
-        }
-    }
-}
-
-struct Http2<S: hyper::service::HttpService<hyper::body::Incoming>> {
-    connection: http2::Connection<TokioIo<Wire>, S, Begun>,
-    streams: Streams,
-}
-
-impl<S, B> Protocol for Http2<S>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-    Begun: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-{
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        let polled = Future::poll(Pin::new(&mut self.connection), cx);
-        if polled.is_pending() {
-            self.streams.poll(cx);
-        }
-        polled
-    }
-
-    fn graceful_shutdown(&mut self) {
-        Pin::new(&mut self.connection).graceful_shutdown();
-    }
-
-    fn cut(&mut self, now: u64) -> Result<Option<u64>, End> {
-        Ok(self.streams.cut(now))
-    }
-}
-
-fn http1_builder(limits: &Limits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The watchdog has one timer for this and for everything else; hyper's is made anew for each request.
-        .header_read_timeout(None)
-        .max_header_size(limits.header_bytes.max(8192))
-        // Also how much of a response may wait in user space.
-        .max_buf_size(limits.header_bytes.max(8192));
-    builder
-}
-
-/// Each bound names the flaw that it bounds; h2 itself bounds CONTINUATION frames (VU#421644) by the size of the
-/// header list, empty DATA frames, and the number of SETTINGS and PING frames it has yet to answer (CVE-2019-9512,
-/// -9515, -9518).
-fn http2_builder(limits: &Limits, executor: Begun) -> http2::Builder<Begun> {
-    let mut builder = http2::Builder::new(executor);
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        // Rapid reset (CVE-2023-44487): streams reset by the client before they were begun.
-        .max_pending_accept_reset_streams(20)
-        // MadeYouReset (CVE-2025-8671): streams that the server had to reset.
-        .max_local_error_reset_streams(64)
-        // What a client may send ahead, all streams together; one stream gets a quarter of it.
-        .initial_connection_window_size(1024 * 1024)
-        .initial_stream_window_size(256 * 1024)
-        // What of a response may wait in user space, for each stream.
-        .max_send_buf_size(128 * 1024)
-        .keep_alive_interval(limits.idle_timeout.min(limits.stall_timeout))
-        .keep_alive_timeout(limits.stall_timeout);
-    builder
 }

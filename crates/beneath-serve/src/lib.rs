@@ -10,6 +10,7 @@ mod host;
 mod limits;
 mod listener;
 mod peer;
+mod protocol;
 mod request_body;
 mod server;
 mod streams;

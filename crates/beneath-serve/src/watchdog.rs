@@ -14,6 +14,10 @@ use tokio::time::Instant;
 
 use crate::limits::Limits;
 
+/// After so long without a request a connection gives its buffers back (microseconds). A client that asks
+/// one thing after the other does not notice.
+const REST_AFTER: u64 = 100_000;
+
 /// A century: later than any deadline, and not too late for a timer.
 const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
@@ -121,7 +125,7 @@ impl Watchdog {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
             let now = self.now();
             self.idle_since.store(now, Relaxed);
-            self.tighten(now + self.rules.idle);
+            self.tighten(now + self.rules.idle.min(REST_AFTER));
         }
     }
 
@@ -240,7 +244,18 @@ impl Watchdog {
         nothing_asked.then(|| self.idle_since.load(Relaxed) + patience)
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
+    /// From when on a connection that asks nothing should give its buffers back.
+    pub(crate) fn rests_from(&self) -> Option<u64> {
+        let done = self.served.load(Relaxed) && self.socket.deadline().is_none();
+        let from = self.idle_since.load(Relaxed) + REST_AFTER;
+        (done && self.is_idle() && self.head_since.load(Relaxed) == 0).then_some(from)
+    }
+
+    pub(crate) fn idle_until(&self) -> Instant {
+        self.instant(self.idle_since.load(Relaxed) + self.rules.idle)
+    }
+
+    fn is_idle(&self) -> bool {
         self.in_flight.load(Relaxed) == 0
     }
 

@@ -246,6 +246,11 @@ impl Socket {
         Self { stream, watchdog }
     }
 
+    /// Whether there is something to read, or an end, or an error.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(&self.stream, io => io.poll_read_ready(cx))
+    }
+
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(Ok(bytes)) => self.watchdog.socket_moved(*bytes),

@@ -219,3 +219,31 @@ fn others_are_served_while_a_thousand_slow_clients_hold_on() {
         client.closed_within(2 * SECOND);
     }
 }
+
+/// Between requests a connection gives its buffers back; the client must not be able to tell.
+#[test]
+fn a_connection_that_rests_between_requests_serves_on_drips_on_and_ends_as_any_other() {
+    let server = Running::start(quick());
+    let mut client = server.client();
+    for _ in 0..3 {
+        assert_eq!(status(&client.send(GET).response()), 200);
+        sleep(millis(250));
+    }
+    // A head in pieces wakes it, and is under the header timeout.
+    client.send("GET / HTTP/1.1\r\nHo");
+    sleep(millis(250));
+    assert_eq!(status(&client.send("st: a\r\n\r\n").response()), 200);
+    sleep(millis(250));
+    let begin = Instant::now();
+    client.send("\r");
+    assert_eq!(status(&client.rest()), 408);
+    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    // A client that leaves while it rests leaves nothing behind.
+    let mut leaving = server.client();
+    leaving.send(GET).response();
+    sleep(millis(250));
+    drop(leaving);
+    let begin = Instant::now();
+    assert_eq!(server.stop().aborted, 0);
+    assert!(begin.elapsed() < SECOND, "{:?}", begin.elapsed());
+}
