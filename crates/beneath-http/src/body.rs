@@ -31,8 +31,9 @@ pub(crate) use transfer::{Checks, Piece, Trailers, Transfer};
 /// | replaced by rename, unlinked, linked, chmod | the old file, whole |
 /// | grown, or its ctime changed and nothing else | the old length if a second reading shows the same bytes, else failure |
 ///
-/// A second reading is possible while nothing has left yet, and for files modified within ten seconds before, whose bytes are
-/// hashed while they leave (a log that is being written). For older ones doubt is failure.
+/// A second reading is possible while nothing has left yet, and for single ranges of at most 1 GiB of files modified within ten
+/// seconds before (a log that is being written), whose bytes are hashed while they leave. Otherwise doubt is failure: who renames
+/// a file that is being sent, or sets an attribute of it, ends the transfer.
 ///
 /// What cannot be seen: a write that the file system gives the time of an earlier one. The clock of most ticks every 1
 /// to 10 ms, so the reading of a file younger than 20 ms waits until it is not. Writes through a shared memory

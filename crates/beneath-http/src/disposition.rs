@@ -15,7 +15,7 @@ pub enum Disposition {
     /// `attachment`: to be saved, never shown within the site. The default.
     Attachment,
     /// `inline`: shown, in a sandbox, if its media type is on a short list of those that cannot run script; an attachment
-    /// otherwise.
+    /// otherwise. Some browsers do not start their PDF viewer in a sandbox.
     Inline,
     /// No field at all: for a web root, whose files are the site. Anything in them runs as the site.
     None,

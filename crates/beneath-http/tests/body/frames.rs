@@ -252,3 +252,22 @@ async fn a_body_of_bytes_is_what_it_was_made_from() {
     assert!(FileBody::empty().is_end_stream());
     assert_eq!(FileBody::from(String::new()).size_hint().exact(), Some(0));
 }
+
+#[test]
+fn bodies_and_answers_go_where_servers_put_them() {
+    fn is_movable<T: Send + Unpin + 'static>() {}
+    is_movable::<FileBody>();
+    is_movable::<FileResponse>();
+    is_movable::<beneath_http::BodyError>();
+}
+
+#[tokio::test]
+async fn two_hundred_bodies_at_once_share_the_pool_and_each_is_whole() {
+    let fixture = Arc::new(Fixture::new(LEN, Age::Fresh));
+    let transfers: Vec<_> = (0..200)
+        .map(|_| tokio::spawn(body(fixture.open()).collect()))
+        .collect();
+    for transfer in transfers {
+        assert_eq!(transfer.await.unwrap().unwrap().to_bytes(), vec![OLD; LEN]);
+    }
+}
