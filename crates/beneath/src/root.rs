@@ -153,8 +153,8 @@ impl Root {
 
     /// Opens a regular file for reading: **check and use are one openat2(2)**.
     ///
-    /// Never waits for a FIFO, socket, device or lease, and at most 10 ms for renames that race with a link it
-    /// follows. May wait for the disk; an async server asks [`try_open`](Self::try_open) first.
+    /// Never waits for a FIFO, socket, device or lease, and 10 ms (32 tries at least) for renames that race with a
+    /// link it follows. May wait for the disk; an async server asks [`try_open`](Self::try_open) first.
     ///
     /// # Errors
     ///
