@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -182,6 +182,8 @@ impl Content {
             left -= part.len() as u64;
         }
         file.flush()?;
+        // A file that has just been written is looked after more carefully: published files are older.
+        file.get_ref().set_modified(SystemTime::now() - Duration::from_secs(3600))?;
         Ok(())
     }
 

@@ -56,7 +56,15 @@ pub fn busy() -> Result<Duration> {
 
 /// Puts this process, and whatever it starts from now on, before others (negative, needs root) or behind them.
 pub fn set_nice(nice: i32) -> Result<()> {
-    rustix::process::setpriority_process(None, nice).with_context(|| format!("nice {nice}"))
+    rustix::process::setpriority_process(None, nice).with_context(|| format!("nice {nice}"))?;
+    // Where the kernel groups tasks by session, nice counts within the session only, and the session has its own:
+    // sched(7). Where it does not there is no such file.
+    match std::fs::write("/proc/self/autogroup", nice.to_string()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("/proc/self/autogroup")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets this process, and whatever it starts from now on, open as many descriptors as it may; says how many that are.
