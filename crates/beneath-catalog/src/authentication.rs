@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::catalog::Options;
 use crate::credential::hashing::Hashing;
-use crate::credential::record::Record;
+use crate::credential::record::{Match, Record, Stored};
 use crate::credential::verified::Verified;
 use crate::credential::{Credentials, Shown};
 use crate::refusal::{Reason, Refusal};
@@ -31,6 +31,13 @@ pub(crate) struct Authenticator {
 pub(crate) enum Identified {
     As(Ground, UserName),
     Unverified(Unverified),
+}
+
+/// A record that was imported, and the one that is to take its place.
+pub(crate) struct Rehashed {
+    pub(crate) user: UserId,
+    pub(crate) old: Arc<str>,
+    pub(crate) new: String,
 }
 
 /// A password that has to be hashed before its user is known.
@@ -121,8 +128,13 @@ impl Authenticator {
         Ok(Identified::As(ground, user.name))
     }
 
-    /// Hashes, which takes the same time whether there is such a user or not.
-    pub(crate) fn verify(&self, credentials: &Credentials, unverified: &Unverified) -> Result<(), Refusal> {
+    /// Hashes, which takes the same time whether there is such a user or not. An imported record that is right is
+    /// hashed anew.
+    pub(crate) fn verify(
+        &self,
+        credentials: &Credentials,
+        unverified: &Unverified,
+    ) -> Result<Option<Rehashed>, Refusal> {
         let refused = Refusal::unauthenticated(unverified.reason);
         let Shown::Basic { user: name, password } = &credentials.shown else {
             return Err(refused);
@@ -130,7 +142,8 @@ impl Authenticator {
         if let Some(wait) = self.throttle.wait(name, credentials.address) {
             return Err(Refusal::busy(wait, Reason::Throttled));
         }
-        let record = Record::parse(&unverified.record).unwrap_or_else(|_| Record::of_nobody());
+        let record =
+            Stored::parse(&unverified.record).unwrap_or_else(|_| Stored::Current(Record::of_nobody()));
         let found = self
             .hashing
             .verify(&record, password)
@@ -140,13 +153,36 @@ impl Authenticator {
                 let digest = self.verified.digest(name, password, &unverified.record);
                 self.verified.remember(user, digest, &matched);
                 self.throttle.succeeded(name, credentials.address);
-                Ok(())
+                match record {
+                    Stored::Current(_) => Ok(None),
+                    Stored::Imported(_) => {
+                        Ok(self.rehash(name, password, user, &unverified.record, &matched))
+                    }
+                }
             }
             _ => {
                 self.throttle.failed(name, credentials.address);
                 Err(refused)
             }
         }
+    }
+}
+
+impl Authenticator {
+    /// If that fails the old record stays, until the next login.
+    fn rehash(
+        &self,
+        name: &str,
+        password: &[u8],
+        user: UserId,
+        old: &Arc<str>,
+        matched: &Match,
+    ) -> Option<Rehashed> {
+        let new = self.hashing.record(password).ok()?.ok()?.to_string();
+        let digest = self.verified.digest(name, password, &new);
+        self.verified.remember(user, digest, matched);
+        let old = Arc::clone(old);
+        Some(Rehashed { user, old, new })
     }
 }
 

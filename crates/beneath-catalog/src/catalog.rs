@@ -9,7 +9,7 @@ use std::time::Duration;
 use beneath::{File, Root};
 use rusqlite::Connection;
 
-use crate::authentication::{Authenticator, Identified};
+use crate::authentication::{Authenticator, Identified, Rehashed};
 use crate::credential::Credentials;
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
@@ -19,7 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
 use crate::store::decide::{self, Ground};
-use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock};
+use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName, UserName};
 use crate::throttle::Rate;
 use crate::trail::{Actor, Event};
@@ -334,10 +334,21 @@ impl Catalog {
             }
             match answer? {
                 Ok(decided) => return Ok(decided),
-                Err(unverified) => self.authenticator.verify(credentials, &unverified)?,
+                Err(unverified) => {
+                    if let Some(rehashed) = self.authenticator.verify(credentials, &unverified)? {
+                        self.replace_record(&rehashed)?;
+                    }
+                }
             }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+    }
+
+    fn replace_record(&self, Rehashed { user, old, new }: &Rehashed) -> Result<(), Refusal> {
+        let written = self
+            .store
+            .write(|writing| Ok(users::rehash(writing, *user, old, new)?));
+        written.map(drop).map_err(|_| Refusal::UNAVAILABLE)
     }
 
     /// What serving needs, started by whoever needs it first.

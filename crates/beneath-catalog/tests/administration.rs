@@ -388,3 +388,78 @@ fn everybody_lists_what_they_may_see_page_by_page() {
         .collect();
     assert_eq!(granted, expected);
 }
+
+#[test]
+fn imported_users_log_in_and_their_records_are_replaced_then() {
+    let place = Place::new();
+    let bcrypt = "bcrypt:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
+    let file = format!("# users\n\n{bcrypt}\r\nsha1:{}\n", openssl_sha1());
+    let names = place
+        .operator()
+        .import_htpasswd(&file, Role::Reader)
+        .unwrap()
+        .into_value();
+    assert_eq!(names, [user("bcrypt"), user("sha1")]);
+    let id = place.publish("a", &["user:bcrypt", "user:sha1"]);
+
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    let record = |name: &str| -> String {
+        let sql = "SELECT password FROM users WHERE name = ?1";
+        foreign.query_row(sql, [name], |row| row.get(0)).unwrap()
+    };
+    for name in ["bcrypt", "sha1"] {
+        let wrong = Credentials::basic(name.as_bytes(), b"wrong");
+        assert!(place.catalog.open(&wrong, &id).is_err());
+        assert!(!record(name).starts_with("$argon2id$"));
+        let right = Credentials::basic(name.as_bytes(), b"myPassword");
+        let lease = place.catalog.open(&right, &id).unwrap();
+        assert!(record(name).starts_with("$argon2id$"), "{}", record(name));
+        let another = place.another(beneath_catalog::Options::default());
+        assert!(another.open(&right, &id).is_ok(), "with the new record");
+        assert!(another.open(&wrong, &id).is_err());
+        assert!(
+            beneath::Source::still_held(&lease).is_ok(),
+            "re-hashing revokes nothing"
+        );
+    }
+}
+
+fn openssl_sha1() -> String {
+    let command = "printf myPassword | openssl dgst -sha1 -binary | openssl base64";
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    format!("{{SHA}}{}", String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+#[test]
+fn a_line_that_cannot_be_imported_is_named_and_nobody_is_added() {
+    let place = Place::new();
+    place.add_user("ann");
+    let good = "bob:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
+    for (bad, expected) in [
+        ("eve:secret", "line 2"),
+        ("eve", "line 2"),
+        (
+            ":$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
+            "line 2",
+        ),
+        (
+            "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
+            "user:ann",
+        ),
+        (
+            "BOB:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
+            "user:bob",
+        ),
+    ] {
+        let error = place
+            .operator()
+            .import_htpasswd(&format!("{good}\n{bad}"), Role::Reader)
+            .unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(place.operator().users(Page::default()).unwrap().items.len(), 1);
+    }
+}

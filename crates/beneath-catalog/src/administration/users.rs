@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::{Administration, Change, Listing, Page, Takes};
 use crate::credential::Password;
+use crate::credential::record::Stored;
 use crate::error::{AdminError, AdminErrorKind};
 use crate::store::{Millis, decide, users};
 use crate::subject::{GroupName, Role, UserName};
@@ -137,6 +138,32 @@ impl Administration<'_> {
         )
     }
 
+    /// Adds the users of an htpasswd(5) file, all or none: bcrypt, SHA-crypt, apr1 and {SHA} records, replaced by argon2id
+    /// ones at the first login. Empty lines and lines that begin with `#` are skipped. Returns the names.
+    ///
+    /// Until that login, how long a wrong password takes to be refused tells the kind of the record.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Invalid`] with the field `htpasswd` for a line that cannot be taken, which is named by its
+    /// number; [`AdminErrorKind::AlreadyExists`].
+    pub fn import_htpasswd(&self, text: &str, role: Role) -> Result<Change<Vec<UserName>>, AdminError> {
+        let users = parse_htpasswd(text)?;
+        let object = format!("{} users as {role}", users.len());
+        self.act(
+            Role::Admin,
+            "user.import",
+            &object,
+            Takes::Nothing,
+            |writing, _| {
+                for (name, record) in &users {
+                    users::add(writing, name, record, role)?;
+                }
+                Ok(users.into_iter().map(|(name, _)| name).collect())
+            },
+        )
+    }
+
     /// The users, newest first.
     ///
     /// # Errors
@@ -176,10 +203,27 @@ impl Administration<'_> {
             .catalog
             .authenticator
             .hashing
-            .record(password)
+            .record(password.reveal().as_bytes())
             .map_err(busy)?;
         Ok(record.map_err(failed)?.to_string())
     }
+}
+
+fn parse_htpasswd(text: &str) -> Result<Vec<(UserName, &str)>, AdminError> {
+    let lines = text.lines().map(str::trim_end).enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(index, line)| {
+            let invalid = |reason: &dyn std::fmt::Display| {
+                AdminError::invalid("htpasswd", format_args!("line {}: {reason}", index + 1))
+            };
+            let (name, record) = line.split_once(':').ok_or_else(|| invalid(&"has no colon"))?;
+            let name = name.parse().map_err(|error: crate::ParseError| invalid(&error))?;
+            Stored::parse(record)
+                .map_err(|error| invalid(&format_args!("the record of {name} {}", error.0)))?;
+            Ok((name, record))
+        })
+        .collect()
 }
 
 fn account(snapshot: &rusqlite::Connection, user: decide::User) -> Result<Account, AdminError> {

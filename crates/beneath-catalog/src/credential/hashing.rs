@@ -2,8 +2,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use super::Password;
-use super::record::{Match, Memory, Record, RecordError};
+use super::record::{Match, Memory, Record, RecordError, Stored};
 use crate::store::lock;
 
 /// A bounded pool of the memory that hashing needs: whoever has a piece may hash.
@@ -35,13 +34,13 @@ impl Hashing {
 
     pub(crate) fn verify(
         &self,
-        record: &Record,
+        record: &Stored,
         password: &[u8],
     ) -> Result<Result<Option<Match>, RecordError>, QueueFull> {
         self.with_memory(|memory| record.verify(password, memory))
     }
 
-    pub(crate) fn record(&self, password: &Password) -> Result<Result<Record, RecordError>, QueueFull> {
+    pub(crate) fn record(&self, password: &[u8]) -> Result<Result<Record, RecordError>, QueueFull> {
         self.with_memory(|memory| Record::new(password, memory))
     }
 

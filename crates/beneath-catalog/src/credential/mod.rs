@@ -1,6 +1,7 @@
 //! What somebody shows to prove who they are: [`Credentials`] from a request, [`Password`] from whoever sets one.
 
 pub(crate) mod hashing;
+pub(crate) mod imported;
 pub(crate) mod record;
 pub(crate) mod verified;
 

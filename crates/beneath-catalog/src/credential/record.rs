@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq as _;
 
-use super::Password;
+use super::imported::Imported;
 
 /// A salted argon2id hash in PHC string format, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
 ///
@@ -17,15 +17,40 @@ pub(crate) struct Record {
     hash: Vec<u8>,
 }
 
-/// The password is the record's. Only [`Record::verify`] makes one.
+/// A record as it was found in the store.
+pub(crate) enum Stored {
+    Current(Record),
+    Imported(Imported),
+}
+
+/// The password is the record's. Only [`Stored::verify`] makes one.
 pub(crate) struct Match(());
 
 /// What hashing needs 19 MiB of; kept between uses, since asking the system anew costs a fifth of the time.
 pub(crate) type Memory = Vec<Block>;
 
+impl Stored {
+    pub(crate) fn parse(text: &str) -> Result<Self, RecordError> {
+        match Record::parse(text) {
+            Ok(record) => Ok(Self::Current(record)),
+            Err(_) => Imported::parse(text).map(Self::Imported),
+        }
+    }
+
+    pub(crate) fn verify(&self, password: &[u8], memory: &mut Memory) -> Result<Option<Match>, RecordError> {
+        match self {
+            Self::Current(record) => record.verify(password, memory),
+            // No faster than a current one, so that a weak record does not tell itself by its speed.
+            Self::Imported(imported) => Record::of_nobody()
+                .verify(password, memory)
+                .map(|_| imported.matches(password).then_some(Match(()))),
+        }
+    }
+}
+
 impl Record {
     /// Hashes with a fresh salt.
-    pub(crate) fn new(password: &Password, memory: &mut Memory) -> Result<Self, RecordError> {
+    pub(crate) fn new(password: &[u8], memory: &mut Memory) -> Result<Self, RecordError> {
         let mut salt = vec![0; 16];
         getrandom::fill(&mut salt).map_err(|_| RecordError("no randomness"))?;
         let mut record = Self {
@@ -33,7 +58,7 @@ impl Record {
             salt,
             hash: Vec::new(),
         };
-        record.hash = record.compute(password.reveal().as_bytes(), 32, memory)?;
+        record.hash = record.compute(password, 32, memory)?;
         Ok(record)
     }
 
@@ -64,7 +89,7 @@ impl Record {
         })
     }
 
-    pub(crate) fn verify(&self, password: &[u8], memory: &mut Memory) -> Result<Option<Match>, RecordError> {
+    fn verify(&self, password: &[u8], memory: &mut Memory) -> Result<Option<Match>, RecordError> {
         let computed = self.compute(password, self.hash.len(), memory)?;
         Ok(bool::from(computed.ct_eq(&self.hash)).then_some(Match(())))
     }
@@ -114,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_record_is_written_as_it_is_read() {
-        let record = Record::new(&"secret".parse().unwrap(), &mut Memory::new()).unwrap();
+        let record = Record::new(b"secret", &mut Memory::new()).unwrap();
         let text = record.to_string();
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert_eq!(Record::parse(&text).unwrap(), record);
@@ -123,7 +148,7 @@ mod tests {
     #[test]
     fn only_the_password_itself_matches() {
         let memory = &mut Memory::new();
-        let record = Record::new(&"secret".parse().unwrap(), memory).unwrap();
+        let record = Record::new(b"secret", memory).unwrap();
         let mut matches = |password: &[u8]| record.verify(password, memory).unwrap().is_some();
         assert!(matches(b"secret"));
         for wrong in [b"secre".as_slice(), b"secret\0", b"Secret", b""] {

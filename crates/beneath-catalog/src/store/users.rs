@@ -37,6 +37,13 @@ pub(crate) fn set_password(writing: &Connection, user: UserId, record: &str) -> 
     Ok(())
 }
 
+/// The same password in another record, if that is still `old`.
+pub(crate) fn rehash(writing: &Connection, user: UserId, old: &str, new: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
+    statement(writing, sql)?.execute((user.0, old, new))?;
+    Ok(())
+}
+
 pub(crate) fn set_role(writing: &Connection, user: UserId, role: Role) -> Result<(), AdminError> {
     statement(writing, "UPDATE users SET role = ?2 WHERE id = ?1")?.execute((user.0, role.as_str()))?;
     Ok(())

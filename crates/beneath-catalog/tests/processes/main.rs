@@ -1,7 +1,7 @@
 //! What only shows with several processes: no decision is overtaken, nothing acknowledged is lost.
 //!
 //! Not run by libtest, since it starts itself again as the other process. `BENEATH_HISTORIES` and `BENEATH_KILLS` set how
-//! often (1,000 and 100 by default); arguments choose tests by a part of their names.
+//! often (400 and 100 by default); arguments choose tests by a part of their names.
 #![allow(
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"
