@@ -81,7 +81,8 @@ fn idle(server: &Server, size: Size, count: usize) -> Result<()> {
         connection.skip(head.content_length, &mut buffer)?;
         connections.push(connection);
     }
-    std::thread::sleep(Duration::from_secs(1));
+    // A server may keep its buffers for a moment, for the next request.
+    std::thread::sleep(Duration::from_secs(5));
     let after = server.usage()?.resident;
     let mut alive = 0;
     for connection in &mut connections {
