@@ -2,6 +2,13 @@
 //!
 //! `cargo run --release -p beneath-serve --example overhead`
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement"
+)]
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{Read, Write};
@@ -15,7 +22,6 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 const REQUESTS: u32 = 100_000;
@@ -25,7 +31,7 @@ const GET: &[u8] =
     Accept: */*\r\nAuthorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==\r\n\r\n";
 
 fn main() {
-    for round in 1..=3 {
+    for round in 1..=5 {
         for (name, serve) in [
             ("hyper alone", hyper_alone as Serve),
             ("with Server", with_server),
@@ -38,13 +44,13 @@ fn main() {
     }
 }
 
-type Serve = fn(mpsc::Sender<SocketAddr>, oneshot::Receiver<()>);
+type Serve = fn(&mpsc::Sender<SocketAddr>, oneshot::Receiver<()>);
 
 async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(&[b'x'; 100]))))
 }
 
-fn with_server(told: mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
+fn with_server(told: &mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
     block_on(async {
         let mut limits = Limits::default();
         limits.connections = 2 * IDLE;
@@ -57,7 +63,7 @@ fn with_server(told: mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
     });
 }
 
-fn hyper_alone(told: mpsc::Sender<SocketAddr>, mut stopped: oneshot::Receiver<()>) {
+fn hyper_alone(told: &mpsc::Sender<SocketAddr>, mut stopped: oneshot::Receiver<()>) {
     block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -90,11 +96,14 @@ fn block_on(future: impl Future<Output = ()>) {
 fn measure(serve: Serve) -> (f64, f64) {
     let (told, listens) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
+    let (thread, threads) = mpsc::channel();
     let server = std::thread::spawn(move || {
-        serve(told, stopped);
-        let spent = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
+        thread
+            .send(rustix::thread::gettid().as_raw_nonzero().get())
+            .expect("somebody listens");
+        serve(&told, stopped);
     });
+    let thread = threads.recv().expect("a thread");
     let address = listens.recv().expect("an address");
     let before = resident();
     let idle: Vec<TcpStream> = (0..IDLE)
@@ -102,14 +111,27 @@ fn measure(serve: Serve) -> (f64, f64) {
         .collect();
     let memory = (resident() - before) as f64 / IDLE as f64 / 1024.0;
     drop(idle);
-    let mut stream = TcpStream::connect(address).expect("a connection");
+    let mut stream = ask(TcpStream::connect(address).expect("a connection"));
+    std::thread::sleep(Duration::from_secs(1));
+    let before = cpu(thread);
     for _ in 0..REQUESTS {
         stream = ask(stream);
     }
-    drop(stream);
-    drop(stop);
-    let cpu = server.join().expect("an answer");
-    (cpu.as_secs_f64() * 1e6 / f64::from(REQUESTS), memory)
+    let cpu = cpu(thread) - before;
+    drop((stream, stop));
+    server.join().expect("an end");
+    (cpu / f64::from(REQUESTS), memory)
+}
+
+/// CPU time of a thread in µs: /proc/PID/task/TID/schedstat.
+fn cpu(thread: i32) -> f64 {
+    let schedstat = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).expect("procfs");
+    schedstat
+        .split(' ')
+        .next()
+        .and_then(|ns| ns.parse::<f64>().ok())
+        .expect("nanoseconds")
+        / 1000.0
 }
 
 fn ask(mut stream: TcpStream) -> TcpStream {

@@ -1,5 +1,12 @@
 //! After the shutdown signal: no new connection, what is under way finishes, and what does not is cut.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use std::net::TcpStream;

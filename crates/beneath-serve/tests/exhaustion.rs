@@ -2,6 +2,13 @@
 //!
 //! The part with few descriptors runs in a child process of its own, which is this program again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};

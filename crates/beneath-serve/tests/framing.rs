@@ -1,6 +1,13 @@
 //! Where one request ends and the next begins is beyond doubt, or the answer is 400 and the end of the connection
 //! (CWE-444; RFC 9112 §2.2, §3.2, §5, §6).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use beneath_serve::Limits;

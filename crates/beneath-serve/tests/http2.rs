@@ -1,5 +1,12 @@
 //! HTTP/2, frame by frame: what a hostile client may send costs a bounded amount and ends its connection, not the server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,13 @@
 //! Slow, silent and stalled clients are cut within their time, and nobody else notices (slowhttptest -H, -B, -R, -X;
 //! CVE-2007-6750).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use std::io::Write;
@@ -237,7 +244,11 @@ fn a_connection_that_rests_between_requests_serves_on_drips_on_and_ends_as_any_o
     let begin = Instant::now();
     client.send("\r");
     assert_eq!(status(&client.rest()), 408);
-    assert!((millis(500)..SECOND).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(
+        (millis(500)..SECOND).contains(&begin.elapsed()),
+        "{:?}",
+        begin.elapsed()
+    );
     // A client that leaves while it rests leaves nothing behind.
     let mut leaving = server.client();
     leaving.send(GET).response();

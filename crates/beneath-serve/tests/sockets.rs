@@ -1,5 +1,12 @@
 //! TCP over IPv4 and IPv6, unix sockets, several at once; and what handlers learn of the peer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

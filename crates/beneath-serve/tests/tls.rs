@@ -1,6 +1,12 @@
 //! TLS: protocols, reload, and handshakes that never end.
 
 #![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+#![allow(
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"
 )]
