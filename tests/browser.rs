@@ -1,6 +1,9 @@
 //! A real browser downloads through its own password prompt's shortcut, under the right names.
 
-#![allow(clippy::disallowed_methods, reason = "tests build and inspect their own trees by name")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -31,9 +34,17 @@ impl Browser {
             .expect("chromedriver: install the Debian packages chromium and chromium-driver");
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
-            line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
+            line.split_once("started successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
         });
-        let mut browser = Self { driver, port: port.expect("chromedriver says its port"), session: String::new() };
+        let mut browser = Self {
+            driver,
+            port: port.expect("chromedriver says its port"),
+            session: String::new(),
+        };
         let options = json!({
             "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -109,10 +120,15 @@ fn a_browser_downloads_every_length_and_name_bit_exact() {
         assert_eq!(fs::read(&saved).unwrap(), content(name), "{saved_as}");
     }
     // Bytes that are not UTF-8 have no right name for a browser, but the download must not fail for it.
-    let saved = wait_for(&downloads, |file| file.starts_with("latin-") && file.ends_with(".txt"));
+    let saved = wait_for(&downloads, |file| {
+        file.starts_with("latin-") && file.ends_with(".txt")
+    });
     assert_eq!(fs::read(&saved).unwrap(), "é".as_bytes());
     let saved = wait_for(&downloads, |file| file == "huge.bin");
-    assert_eq!(trees::digest_of(&saved), trees::digest_of(&files.join("huge.bin")));
+    assert_eq!(
+        trees::digest_of(&saved),
+        trees::digest_of(&files.join("huge.bin"))
+    );
 }
 
 fn content(name: &[u8]) -> Vec<u8> {
@@ -129,7 +145,10 @@ fn content(name: &[u8]) -> Vec<u8> {
 fn wait_for(folder: &Path, is_it: impl Fn(&str) -> bool) -> PathBuf {
     let until = Instant::now() + Duration::from_secs(180);
     loop {
-        let names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         if let Some(name) = names.iter().find(|name| name.to_str().is_some_and(&is_it)) {
             return folder.join(name);
         }

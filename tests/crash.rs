@@ -30,18 +30,28 @@ fn every_publication_that_was_printed_survives_sigkill() {
         }
         // Spread over the start of the process and the writes that follow.
         let before = acknowledged.len();
-        acknowledged.extend(publish_and_kill(&config, &names, Duration::from_millis(2 + round * 3 % 61)));
+        acknowledged.extend(publish_and_kill(
+            &config,
+            &names,
+            Duration::from_millis(2 + round * 3 % 61),
+        ));
         if acknowledged.len() < before + names.len() {
             cut_short += 1;
         }
     }
     assert!(cut_short > 0, "no round was cut short, so nothing was tested");
-    assert!(!acknowledged.is_empty(), "nothing was ever acknowledged, so nothing was tested");
+    assert!(
+        !acknowledged.is_empty(),
+        "nothing was ever acknowledged, so nothing was tested"
+    );
 
     let listed = list(&config);
     let lost: Vec<_> = acknowledged.difference(&listed).collect();
     assert!(lost.is_empty(), "acknowledged but lost: {lost:?}");
-    println!("{} acknowledged, {cut_short} of {ROUNDS} rounds cut short", acknowledged.len());
+    println!(
+        "{} acknowledged, {cut_short} of {ROUNDS} rounds cut short",
+        acknowledged.len()
+    );
 }
 
 /// Publishes `names` in one process that is killed after `delay`, and returns the IDs it printed until then.
@@ -49,13 +59,20 @@ fn publish_and_kill(config: &Path, names: &[String], delay: Duration) -> Vec<Str
     let mut command = beneathd();
     command.args(["publish", "--json", "--config"]).arg(config);
     command.args(names.iter().map(|name| format!("files:{name}")));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     thread::scope(|scope| {
         let reader = scope.spawn(move || {
             // A line that was cut in the middle was not an acknowledgement.
             let lines = stdout.lines().map_while(Result::ok);
-            lines.filter_map(|line| serde_json::from_str::<Published>(&line).ok()).map(|file| file.id).collect()
+            lines
+                .filter_map(|line| serde_json::from_str::<Published>(&line).ok())
+                .map(|file| file.id)
+                .collect()
         });
         thread::sleep(delay);
         let _ = child.kill();
@@ -65,8 +82,19 @@ fn publish_and_kill(config: &Path, names: &[String], delay: Duration) -> Vec<Str
 }
 
 fn list(config: &Path) -> BTreeSet<String> {
-    let output = beneathd().args(["list", "--json", "--config"]).arg(config).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = beneathd()
+        .args(["list", "--json", "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines = String::from_utf8(output.stdout).unwrap();
-    lines.lines().map(|line| serde_json::from_str::<Published>(line).unwrap().id).collect()
+    lines
+        .lines()
+        .map(|line| serde_json::from_str::<Published>(line).unwrap().id)
+        .collect()
 }

@@ -1,6 +1,9 @@
 //! A path that is swapped for a symbolic link under load never yields a byte from outside the root.
 
-#![allow(clippy::disallowed_methods, reason = "tests build and attack their own trees by name")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and attack their own trees by name"
+)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -36,7 +39,12 @@ fn a_file_swapped_for_a_link_under_load_never_yields_a_byte_from_outside() {
     symlink(outside.join("secret.txt"), sandbox.path().join("link")).unwrap();
 
     let service = Beneathd::quickstart(&root);
-    attack(&service, "report.txt", &root.join("report.txt"), &sandbox.path().join("link"));
+    attack(
+        &service,
+        "report.txt",
+        &root.join("report.txt"),
+        &sandbox.path().join("link"),
+    );
 }
 
 #[test]
@@ -51,14 +59,23 @@ fn a_folder_swapped_for_a_link_under_load_never_yields_a_byte_from_outside() {
     symlink(&outside, sandbox.path().join("link")).unwrap();
 
     let service = Beneathd::quickstart_with(&root, ["--recursive"]);
-    attack(&service, "report.txt", &root.join("folder"), &sandbox.path().join("link"));
+    attack(
+        &service,
+        "report.txt",
+        &root.join("folder"),
+        &sandbox.path().join("link"),
+    );
 }
 
 /// Swaps `place` and `link` for a while, under requests for the published file and under a control that checks and
 /// then opens the same path. Only the control may leak, and it must: otherwise nothing was tested.
 fn attack(service: &Beneathd, name: &str, place: &Path, link: &Path) {
     let root = place.ancestors().find(|path| path.ends_with("root")).unwrap();
-    let target = if place.is_dir() { place.join("report.txt") } else { place.to_path_buf() };
+    let target = if place.is_dir() {
+        place.join("report.txt")
+    } else {
+        place.to_path_buf()
+    };
     let (served, control) = (Seen::default(), Seen::default());
     let swaps = AtomicU64::new(0);
     for length in [RUN, RUN * 4] {
@@ -75,10 +92,20 @@ fn attack(service: &Beneathd, name: &str, place: &Path, link: &Path) {
         }
     }
     println!("swaps {swaps:?}\nserved {served:?}\ncheck-then-open {control:?}");
-    assert_eq!(served.secret.load(Relaxed), 0, "a byte from outside the root was served");
+    assert_eq!(
+        served.secret.load(Relaxed),
+        0,
+        "a byte from outside the root was served"
+    );
     assert!(swaps.load(Relaxed) >= 1000, "the attack did not happen");
-    assert!(served.public.load(Relaxed) > 0 && served.refused.load(Relaxed) > 0, "one side of the window was not seen");
-    assert!(control.secret.load(Relaxed) > 0, "the control did not leak, so this run proves nothing");
+    assert!(
+        served.public.load(Relaxed) > 0 && served.refused.load(Relaxed) > 0,
+        "one side of the window was not seen"
+    );
+    assert!(
+        control.secret.load(Relaxed) > 0,
+        "the control did not leak, so this run proves nothing"
+    );
 }
 
 fn swap(place: &Path, link: &Path, stop: &AtomicBool, swaps: &AtomicU64) {

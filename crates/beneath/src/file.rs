@@ -46,12 +46,13 @@ pub struct Metadata {
     pub(crate) links: u64,
 }
 
-/// Which file this is: equal for two opens exactly when they opened the same file.
+/// Which file this is: equal for two opens when they opened the same file through the same mount, and only then.
 ///
 /// # Security
 ///
 /// `(device, inode)` alone is never an identity: ext4 gives the number of a removed file to the next one at once
-/// (measured: 1,999 of 2,000). The time of birth tells them apart, to the nanosecond. A file system that
+/// (measured: 1,999 of 2,000). The time of birth tells them apart, as finely as the kernel's clock for files (before
+/// Linux 6.13 a few milliseconds, now nanoseconds when they matter). A file system that
 /// reports no birth time (see [`birth`](Self::birth)) cannot give this promise; use
 /// [`File::handle`](crate::File) (feature `file-handle`) or the content there.
 ///

@@ -208,28 +208,30 @@ impl Root {
         let listing = listing.map_err(Error::from_errno)?;
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut directory = RawDir::new(listing, &mut buffer);
-        let mut entries = Vec::new();
+        let mut found = Entries {
+            entries: Vec::new(),
+            complete: true,
+        };
         while let Some(entry) = directory.next() {
             let entry = entry.map_err(Error::from_errno)?;
-            // `.` and `..` do not parse, and no other name that a kernel hands out fails to.
-            let Ok(name) = RelPath::parse(entry.file_name().to_bytes()) else {
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
                 continue;
-            };
-            if entries.len() == max {
-                return Ok(Entries {
-                    entries,
-                    complete: false,
-                });
             }
-            entries.push(Entry {
-                name,
-                kind: EntryKind::from(entry.file_type()),
-            });
+            if found.entries.len() == max {
+                found.complete = false;
+                break;
+            }
+            match RelPath::parse(name) {
+                Ok(name) => found.entries.push(Entry {
+                    name,
+                    kind: EntryKind::from(entry.file_type()),
+                }),
+                // Longer than 255 bytes, as NTFS and vfat allow: there, but not to be opened.
+                Err(_) => found.complete = false,
+            }
         }
-        Ok(Entries {
-            entries,
-            complete: true,
-        })
+        Ok(found)
     }
 
     /// The same policy on the directory that the path leads to *now*: for trees that are replaced by rename, such as
@@ -305,7 +307,7 @@ impl fmt::Debug for Root {
 }
 
 impl Entries {
-    /// Whether these are all; `false` if the bound was reached first.
+    /// Whether these are all; `false` if the bound was reached first, or a name is longer than a [`RelPath`] can hold.
     pub const fn is_complete(&self) -> bool {
         self.complete
     }

@@ -11,10 +11,12 @@
     reason = "a panic is how a target says that it found something; trees are built by name"
 )]
 
+mod basic;
 mod range;
 mod rel_path;
 mod resolve;
 
+pub use basic::basic;
 pub use range::range;
 pub use rel_path::rel_path;
 pub use resolve::resolve_differential;
@@ -24,6 +26,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus and its program.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("basic", basic),
     ("range", range),
     ("rel_path", rel_path),
     ("resolve_differential", resolve_differential),

@@ -13,7 +13,7 @@
 //! | `O_NOFOLLOW` with links refused | says the same as `RESOLVE_NO_SYMLINKS` for the last name: two locks on the door most tried |
 //! | magic links never | `/proc/self/root` and the like leave every root |
 //! | the root is held with `O_PATH` | needs search permission only, so execute-only directories work |
-//! | `EAGAIN` tried again 1,024 times and 10 ms at most | a rename *anywhere on the machine* causes it for 2 to 4 % of opens that walk `..`; one try fails users, no bound lets them be starved |
+//! | `EAGAIN` tried again 1,024 times at most, and for 10 ms once there were 32 tries | a rename *anywhere on the machine* causes it for 2 to 4 % of opens that walk `..`; one try fails users, no bound lets them be starved |
 //! | a trial openat2 on each root, with its policy | whether it works can depend on the file system, kernel, filter and flags; a process-wide memory of one failure is a way to fail open |
 //! | no fallback for [`Symlinks::Beneath`](crate::Symlinks::Beneath) | following links by hand without a window needs procfs or a stack of descriptors; every implementation read here had an escape in that code |
 //! | no procfs, ever | it may be absent, over-mounted or hidden; the container escapes of 2025 all went through it |
