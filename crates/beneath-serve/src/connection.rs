@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::server::Acceptor;
 use tower_service::Service;
 
 use crate::guarded::{Guarded, Latest};
@@ -48,7 +50,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, tls: Option<Tls>) -> Self {
+    pub(crate) fn new(mut limits: Limits, tls: Option<Tls>) -> Self {
+        // The least that hyper's buffer can be; and the check of heads must not have another limit than hyper.
+        limits.header_bytes = limits.header_bytes.max(8192);
         Self {
             rules: Arc::new(Rules::new(&limits)),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
@@ -170,9 +174,18 @@ async fn begin(shared: &Shared, socket: Socket) -> io::Result<(Wire, Version)> {
     Ok((wire, version))
 }
 
+/// Waiting for the client takes no permit: whoever says nothing must not keep others from shaking hands. What takes
+/// one is the server's part, the signature, which is done in the first poll after the client's hello.
 async fn handshake(shared: &Shared, tls: &Tls, socket: Socket) -> io::Result<Wire> {
-    let _permit = shared.handshakes.acquire().await.map_err(io::Error::other)?;
-    let stream = tls.acceptor().accept(socket).await?;
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+    let permit = shared.handshakes.acquire().await.map_err(io::Error::other)?;
+    let mut handshake = pin!(hello.into_stream(tls.config()));
+    let first = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+    drop(permit);
+    let stream = match first {
+        Poll::Ready(stream) => stream?,
+        Poll::Pending => handshake.await?,
+    };
     Ok(Wire::tls(Box::new(stream)))
 }
 

@@ -31,8 +31,9 @@ pub struct Limits {
     pub drain: Duration,
     /// How long a TLS handshake may take, from the first chance to send it. Default 10 s.
     pub handshake_timeout: Duration,
-    /// How many TLS handshakes may be under way at once: they cost more than anything else a stranger can ask for.
-    /// More wait, within their timeout. Default 128.
+    /// How many TLS handshakes may be computed at once; more wait, within their timeout. They cost more than anything else
+    /// a stranger can ask for, and so that a flood of them does not stand between a download and its turn, few
+    /// are in the queue at a time. Waiting for the client is not counted. Default 2.
     pub handshakes: usize,
     /// How large a request head may be, in bytes: more is answered 431. At least 8,192. Default 16 KiB. Of a request
     /// there may be 100 header fields, in HTTP/1.
@@ -69,7 +70,7 @@ impl Default for Limits {
             connections_per_address: usize::MAX,
             drain: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
-            handshakes: 128,
+            handshakes: 2,
             header_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),

@@ -111,9 +111,9 @@ pub(crate) fn http1_builder(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         // A client that has said all it has to say and closes its half (`printf … | nc -N`) still gets its answer.
         .half_close(true)
-        .max_header_size(limits.header_bytes.max(8192))
+        .max_header_size(limits.header_bytes)
         // Also how much of a response may wait in user space.
-        .max_buf_size(limits.header_bytes.max(8192));
+        .max_buf_size(limits.header_bytes);
     builder
 }
 

@@ -239,3 +239,74 @@ fn a_body_that_is_too_large_is_answered_413_before_it_is_read() {
     let answer = server.client().send([head, &chunk].concat()).rest();
     assert_ne!(status(&answer), 200, "{answer}");
 }
+
+#[test]
+fn a_limit_that_hyper_cannot_keep_is_raised_for_both_of_them() {
+    let mut limits = Limits::default();
+    limits.header_bytes = 1;
+    let server = Running::start(limits);
+    let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(5000));
+    let doubtful = "GET / HTTP/1.1\nHost: a\n\n";
+    let answers = server.client().send([&large, doubtful].concat()).rest();
+    assert_eq!((status(&answers), count(&answers)), (200, 2), "{answers}");
+    assert!(answers.contains("HTTP/1.1 400"), "{answers}");
+}
+
+/// The check and hyper agree where each head begins: of any sequence of requests, cut anywhere, as many are
+/// answered as were sent, and none that stands in a body.
+#[test]
+fn whatever_is_sent_in_whatever_pieces_the_answers_are_those_to_the_requests() {
+    let server = Running::start(Limits::default());
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..300 {
+        let mut bytes = String::new();
+        let mut expected = Vec::new();
+        for n in 0..=random.below(6) {
+            if random.below(2) == 0 {
+                bytes += &format!(
+                    "GET /path/get-{n} HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+                    "x".repeat(random.below(60))
+                );
+                expected.push(format!("get-{n}"));
+            } else {
+                let body = format!(
+                    "post-{n}\r\n\r\nGET /path/smuggled HTTP/1.1\r\n\n{}",
+                    "y".repeat(random.below(3000))
+                );
+                bytes += &format!(
+                    "POST /echo HTTP/1.1\r\nhost:a\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                expected.push(body);
+            }
+        }
+        let mut client = server.client();
+        let mut rest = bytes.as_bytes();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(1 + random.below(400)));
+            client.send(piece);
+            rest = after;
+        }
+        for expected in expected {
+            let answer = client.response();
+            assert!(
+                answer.starts_with("http/1.1 200") && answer.ends_with(&expected),
+                "{answer:?}, not {expected:?}"
+            );
+        }
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(client.rest(), "", "more answers than requests");
+    }
+}
+
+/// xorshift64: the same sequence in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+}
