@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use beneath::{Metadata, Source};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_RANGE, LAST_MODIFIED, TRAILER,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    TRAILER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -90,7 +90,8 @@ pub struct FileResponse {
 pub enum BareRanges {
     /// Serve it, as RFC 9110 has it.
     Serve,
-    /// Serve it from the first byte, and otherwise answer 428 (RFC 6585 §3): "say which version". For a server that knows
+    /// Serve what begins at the first byte, the last bytes and several ranges, with which nobody resumes; answer any other
+    /// 428 (RFC 6585 §3): "say which version". For a server that knows
     /// that clients were given an earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would
     /// splice the two. Sending the whole instead is no help: `wget` skips what it thinks it has. Nor is a 416, which it
     /// takes for "complete".
@@ -229,10 +230,10 @@ impl FileResponse {
             X_CONTENT_TYPE_OPTIONS,
             const { HeaderValue::from_static("nosniff") },
         );
-        let doubtful = self.bare_ranges == BareRanges::FromTheStart && !names_a_version(request.headers());
+        let doubtful = self.bare_ranges == BareRanges::FromTheStart && may_splice(request.headers());
         match plan(request.method(), request.headers(), &current, self.max_ranges) {
             Plan::Part(range) if doubtful && range.first() > 0 => answer.precondition_required(),
-            Plan::Parts(_) | Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
+            Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
             Plan::Whole => self.send_whole(&mut answer),
             Plan::Part(range) => self.send_part(&mut answer, range),
             Plan::Parts(ranges) => self.send_parts(&mut answer, &ranges),
@@ -484,7 +485,13 @@ impl<R: RequestHead> Answer<'_, R> {
     }
 }
 
-/// Whether a condition that has been evaluated says which version the range is of.
+/// Whether the range may be the rest of another version: it is not of the last bytes (`bytes=-N`), which nobody resumes with, and
+/// no condition that has been evaluated says which version it is of.
+fn may_splice(headers: &HeaderMap) -> bool {
+    let of_the_end = |value: &HeaderValue| value.as_bytes().windows(2).any(|pair| pair == b"=-");
+    !names_a_version(headers) && !headers.get(RANGE).is_some_and(of_the_end)
+}
+
 fn names_a_version(headers: &HeaderMap) -> bool {
     let names_one = |value: &HeaderValue| value.as_bytes().trim_ascii() != b"*";
     headers.contains_key(IF_RANGE) || headers.get(IF_MATCH).is_some_and(names_one)

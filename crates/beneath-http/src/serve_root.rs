@@ -77,8 +77,8 @@ use target::Target;
 /// # Resuming
 ///
 /// Clients that resume without If-Range (`wget -c`, `curl -C -`, aria2) splice two versions if the file was replaced meanwhile.
-/// For an hour after this service has seen a name change its file, a range that says no version and does not begin at the
-/// first byte is answered 428 (RFC 6585 §3), and such a client gives up. It cannot know of replacements from before it was made, nor
+/// For an hour after this service has seen a name change its file, a range that says no version and could be the rest of
+/// another is answered 428 (RFC 6585 §3), and such a client gives up. It cannot know of replacements from before it was made, nor
 /// of what another process sent; and a file that grows counts as one that changed.
 ///
 /// # Cost
