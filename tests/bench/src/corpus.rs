@@ -183,7 +183,8 @@ impl Content {
         }
         file.flush()?;
         // A file that has just been written is looked after more carefully: published files are older.
-        file.get_ref().set_modified(SystemTime::now() - Duration::from_secs(3600))?;
+        file.get_ref()
+            .set_modified(SystemTime::now() - Duration::from_secs(3600))?;
         Ok(())
     }
 
