@@ -22,7 +22,7 @@ const NAMES: &[(&[u8], &str, &str)] = &[
     (b"latin-\xe9.txt", "latin-\u{fffd}.txt", "latin-_.txt"),
     ("crab-🦀.txt".as_bytes(), "crab-🦀.txt", "crab-_.txt"),
     (b"back\\slash.txt", "back\\slash.txt", "back_slash.txt"),
-    (b"percent%41.txt", "percent%41.txt", "percent%41.txt"),
+    (b"percent%41.txt", "percent%41.txt", "percent_41.txt"),
     (
         b"semi;colon,comma=.txt",
         "semi;colon,comma=.txt",
