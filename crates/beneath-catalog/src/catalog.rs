@@ -22,7 +22,7 @@ use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName, UserName};
 use crate::throttle::Rate;
-use crate::trail::{Actor, Event};
+use crate::trail::{Actor, Event, Object};
 
 /// Who may have which file, as of when.
 ///
@@ -302,7 +302,7 @@ impl Catalog {
                 at: Millis::now(),
                 actor,
                 event: "open",
-                object: object.copied(),
+                object: object.map_or(Object::Nothing, |id| Object::File(*id)),
                 revision: serving.feed.revision(),
                 outcome: "refused",
                 reason: Some(refusal.reason()),
@@ -362,6 +362,11 @@ impl Catalog {
             let _ = self.serving.set(serving);
         }
         self.serving.get().ok_or(Refusal::UNAVAILABLE)
+    }
+
+    /// If this process serves.
+    pub(crate) fn running(&self) -> Option<&Serving> {
+        self.serving.get()
     }
 
     pub(crate) fn running_feed(&self) -> Option<&Arc<Feed>> {

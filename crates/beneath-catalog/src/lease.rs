@@ -15,7 +15,7 @@ use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
 use crate::subject::UserName;
-use crate::trail::{Actor, Event, Trail};
+use crate::trail::{Actor, Event, Object, Trail};
 
 /// An open file, and the right to read it for as long as the decision holds that allowed it.
 ///
@@ -153,7 +153,7 @@ impl Lease {
             at: Millis::now(),
             actor: self.decision.actor(),
             event,
-            object: Some(self.decision.entry.id),
+            object: Object::File(self.decision.entry.id),
             revision: self.revision.as_u64(),
             outcome,
             reason: None,

@@ -32,12 +32,19 @@ pub(crate) struct Event {
     pub(crate) at: Millis,
     pub(crate) actor: Actor,
     pub(crate) event: &'static str,
-    pub(crate) object: Option<FileId>,
+    pub(crate) object: Object,
     pub(crate) revision: u64,
     pub(crate) outcome: &'static str,
     pub(crate) reason: Option<Reason>,
     pub(crate) bytes: Option<u64>,
     pub(crate) address: Option<IpAddr>,
+}
+
+/// To what.
+pub(crate) enum Object {
+    File(FileId),
+    Text(String),
+    Nothing,
 }
 
 /// Who, as far as is known.

@@ -76,6 +76,24 @@ fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
 }
 
 #[test]
+fn what_somebody_tried_and_may_not_is_written_down() {
+    let place = Place::new();
+    place.add_user("ann");
+    let ann = place.catalog.authenticate(&basic("ann")).unwrap();
+    let tried = place
+        .catalog
+        .administration(&ann)
+        .set_role(&user("ann"), beneath_catalog::Role::Admin);
+    tried.unwrap_err();
+    let trail = trail_with(&place, "user.role", "refused");
+    let record = trail.iter().find(|record| record.event == "user.role").unwrap();
+    assert_eq!(
+        (record.actor.as_str(), record.object.as_str()),
+        ("user:ann", "user:ann admin")
+    );
+}
+
+#[test]
 fn the_trail_holds_no_secret() {
     let place = Place::new();
     place.add_user("ann");

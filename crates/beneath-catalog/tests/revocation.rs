@@ -318,3 +318,52 @@ fn leases_fall_when_their_catalog_goes() {
     drop(place.catalog);
     assert!(lease.still_held().is_err());
 }
+
+#[test]
+fn a_hundred_leases_fall_at_once_and_how_fast_is_said() {
+    const LEASES: usize = 100;
+    let place = Place::with(bound(1000));
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let leases: Vec<Lease> = (0..LEASES)
+        .map(|_| place.catalog.open(&basic("ann"), &id).unwrap())
+        .collect();
+    let other = place.another(bound(1000));
+    let mut late = std::thread::scope(|scope| {
+        let revoked = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            let since = Instant::now();
+            drop(
+                other
+                    .operator(ambient_authority())
+                    .revoke(&id, &subject("user:ann"))
+                    .unwrap(),
+            );
+            (since, Instant::now())
+        });
+        let mut fell = vec![None; LEASES];
+        while fell.iter().any(Option::is_none) {
+            for (lease, fell) in leases.iter().zip(&mut fell) {
+                if fell.is_none() && lease.still_held().is_err() {
+                    *fell = Some(Instant::now());
+                }
+            }
+        }
+        let (since, returned) = revoked.join().unwrap();
+        println!(
+            "the revocation by another process returned after {:?}",
+            returned - since
+        );
+        fell.into_iter()
+            .flatten()
+            .map(|fell| fell - since)
+            .collect::<Vec<_>>()
+    });
+    late.sort();
+    println!(
+        "leases fell after: median {:?}, maximum {:?}",
+        late[LEASES / 2],
+        late[LEASES - 1]
+    );
+    assert!(late[LEASES - 1] < Duration::from_secs(1), "the bound");
+}

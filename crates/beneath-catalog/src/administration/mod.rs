@@ -4,8 +4,8 @@
 mod files;
 mod groups;
 mod links;
+mod records;
 mod tokens;
-mod trail;
 mod users;
 
 use std::fmt;
@@ -15,14 +15,15 @@ use beneath::AmbientAuthority;
 
 pub use files::{Grant, Publication, Published};
 pub use links::{Link, LinkId, NewLink};
+pub use records::AuditRecord;
 pub use tokens::NewToken;
-pub use trail::AuditRecord;
 pub use users::Account;
 
 use crate::catalog::Catalog;
 use crate::error::{AdminError, AdminErrorKind, ParseError};
-use crate::store::{Revision, Store, Writing, audit, decide, servers};
+use crate::store::{Millis, Revision, Store, Writing, audit, decide, servers};
 use crate::subject::{Principal, Role, UserId};
+use crate::trail::{self, Event, Object};
 
 /// The right to try to change the catalog, as somebody.
 ///
@@ -127,13 +128,15 @@ impl Administration<'_> {
         takes: Takes,
         act: impl FnOnce(&Writing<'_>, &Acting) -> Result<T, AdminError>,
     ) -> Result<Change<T>, AdminError> {
-        self.actor.may_write()?;
-        let (value, revision) = self.catalog.store.write(|writing| {
-            let acting = self.actor.acting(writing, needs)?;
-            let value = act(writing, &acting)?;
-            audit::act(writing, &acting.name, event, object)?;
-            Ok(value)
-        })?;
+        let done = self.actor.may_write().and_then(|()| {
+            self.catalog.store.write(|writing| {
+                let acting = self.actor.acting(writing, needs)?;
+                let value = act(writing, &acting)?;
+                audit::act(writing, &acting.name, event, object)?;
+                Ok(value)
+            })
+        });
+        let (value, revision) = done.inspect_err(|error| self.record_failure(event, object, error))?;
         let unanswered = match takes {
             Takes::Nothing => 0,
             Takes::Rights => self.settle(revision)?,
@@ -143,6 +146,27 @@ impl Administration<'_> {
             revision,
             unanswered,
         })
+    }
+
+    /// What a user tried and was not done. The operator is told by the command that failed.
+    fn record_failure(&self, event: &'static str, object: &dyn fmt::Display, error: &AdminError) {
+        let (Actor::User(principal), Some(serving)) = (&self.actor, self.catalog.running()) else {
+            return;
+        };
+        serving.trail.add(Event {
+            at: Millis::now(),
+            actor: trail::Actor::User(principal.name.clone()),
+            event,
+            object: Object::Text(object.to_string()),
+            revision: serving.feed.revision(),
+            outcome: match error.kind() {
+                AdminErrorKind::Refused | AdminErrorKind::TokenRequired => "refused",
+                _ => "failed",
+            },
+            reason: None,
+            bytes: None,
+            address: None,
+        });
     }
 
     /// A question, asked of one snapshot.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 use super::{Millis, StoreError, revision, statement};
 use crate::administration::{AuditRecord, Cursor};
 use crate::error::AdminError;
-use crate::trail::{Actor, Event};
+use crate::trail::{Actor, Event, Object};
 
 /// An administrative act, written down in the transaction that acts.
 pub(crate) fn act(
@@ -32,7 +32,7 @@ pub(crate) fn event(writing: &Connection, event: &Event) -> Result<(), StoreErro
         event.at.0,
         event.actor.to_string(),
         event.event,
-        event.object.map(|id| id.to_string()).unwrap_or_default(),
+        event.object.to_string(),
         event.revision,
         event.outcome,
         event.reason.map(|reason| format!("{reason:?}")),
@@ -79,6 +79,16 @@ fn read(row: &Row<'_>) -> Result<AuditRecord, rusqlite::Error> {
         bytes: row.get(8)?,
         address: row.get(9)?,
     })
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Nothing => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Actor {
