@@ -72,10 +72,19 @@ impl Browser {
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let json = answer.split_once("\r\n\r\n").expect("an answer").1;
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        // ChromeDriver keeps the connection open whatever it is told.
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut answer = vec![0; length];
+        reader.read_exact(&mut answer).unwrap();
+        serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
     }
 
     fn visit(&self, url: &str) -> Value {
