@@ -115,7 +115,7 @@ impl Corpus {
         }
         let mut command = Cpu::Load.command("vmtouch");
         command
-            .args(["-l", "-q", "-m", "5G"])
+            .args(["-l", "-q", "-m", "5G", "-i", "cold-*"])
             .arg(self.path())
             .stdout(Stdio::null());
         let mut holder = Program::start(command)?;
