@@ -104,6 +104,7 @@ fn populate(place: &Place, files: usize) -> Vec<FileId> {
         files.clamp(100, 1_000_000) / 1000 + 1,
     );
     let mut connection = rusqlite::Connection::open(place.database()).unwrap();
+    connection.pragma_update(None, "cache_size", -500_000).unwrap();
     let all = connection.transaction().unwrap();
     {
         let mut subject = all

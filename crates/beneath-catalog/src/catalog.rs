@@ -58,7 +58,7 @@ pub struct Catalog {
     pub(crate) store: Arc<Store>,
     roots: RwLock<HashMap<RootName, Arc<Root>>>,
     pub(crate) authenticator: Authenticator,
-    bound: Duration,
+    pub(crate) bound: Duration,
     pins: Pins,
     pub(crate) link_grace: Duration,
     serving: OnceLock<Serving>,

@@ -200,13 +200,13 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.feed.registry.forget(self.key);
         let sent = self.meter.0.sent.load(Ordering::Relaxed);
-        let outcome = match self.meter.0.complete.load(Ordering::Relaxed) {
-            true => "complete",
-            false if self.right.has_fallen() => "cut",
-            false => "aborted",
-        };
-        if sent > 0 || outcome != "aborted" {
-            self.trail.add(self.event("transfer", outcome, Some(sent)));
+        // That it was given is in the trail; only a different end than the one expected is worth another record.
+        let complete = self.meter.0.complete.load(Ordering::Relaxed);
+        match self.right.has_fallen() {
+            _ if complete => {}
+            true => self.trail.add(self.event("transfer", "cut", Some(sent))),
+            false if sent > 0 => self.trail.add(self.event("transfer", "aborted", Some(sent))),
+            false => {}
         }
         if let Some((of, grace)) = self.taken {
             let size = self.file.metadata().len();

@@ -107,3 +107,33 @@ fn a_damaged_catalog_allows_nothing() {
         Ok(catalog) => assert!(catalog.open(&basic("ann"), &id).is_err()),
     }
 }
+
+#[test]
+fn of_many_who_make_the_same_catalog_at_once_all_get_it() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| create(&path))).collect();
+            for thread in threads {
+                drop(thread.join().unwrap().unwrap());
+            }
+        });
+    }
+}
+
+#[test]
+fn a_catalog_this_process_may_not_write_is_said_to_be_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    drop(create(&path).unwrap());
+    let unwritable = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    unwritable(&path, 0o000);
+    // The administrator of the system may do everything: then there is nothing to refuse, and that is shown.
+    match std::fs::OpenOptions::new().write(true).open(&path) {
+        Ok(_) => drop(connect(&path).unwrap()),
+        Err(_) => assert_eq!(connect(&path).unwrap_err().kind(), ConnectErrorKind::Denied),
+    }
+}

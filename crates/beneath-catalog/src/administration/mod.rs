@@ -139,7 +139,7 @@ impl Administration<'_> {
         let (value, revision) = done.inspect_err(|error| self.record_failure(event, object, error))?;
         let unanswered = match takes {
             Takes::Nothing => 0,
-            Takes::Rights => self.settle(revision)?,
+            Takes::Rights => self.settle(revision),
         };
         Ok(Change {
             value,
@@ -183,13 +183,18 @@ impl Administration<'_> {
 
     /// Returns when the change is effective: in this process at once, elsewhere when acknowledged or when the bound
     /// has passed.
-    fn settle(&self, revision: Revision) -> Result<usize, AdminError> {
+    ///
+    /// Never an error: the change is made. If the store cannot say who has acknowledged it, that is waited out.
+    fn settle(&self, revision: Revision) -> usize {
         let store: &Store = &self.catalog.store;
         let feed = self.catalog.running_feed();
         let passed = feed.is_none_or(|feed| feed.poll().is_ok());
         // If this process could not take note of its own change, it waits for itself like for any other.
         let own = feed.filter(|_| passed).map(|feed| feed.server());
-        Ok(servers::wait_for_all(store, own, revision)?)
+        servers::wait_for_all(store, own, revision).unwrap_or_else(|_| {
+            std::thread::sleep(self.catalog.bound);
+            1
+        })
     }
 }
 

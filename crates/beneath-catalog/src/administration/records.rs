@@ -23,7 +23,7 @@ pub struct AuditRecord {
     pub object: String,
     /// As of which revision.
     pub revision: Revision,
-    /// What came of it: `done`, `allowed`, `refused`, `complete`, `cut`, `aborted`.
+    /// What came of it: `done`, `failed`, `allowed`, `refused`, `cut`, `aborted`.
     pub outcome: String,
     /// The true reason of a refusal.
     pub reason: Option<String>,

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
@@ -214,13 +214,28 @@ fn length(path: &Path) -> Result<u64, ConnectError> {
 const SQLITE_HEADER: u64 = 512;
 
 fn set_up_file(connection: &Connection) -> Result<(), rusqlite::Error> {
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    // SQLite does not wait where two want to change the mode of a new file; then the other one does it.
+    let since = Instant::now();
+    let mode: String = loop {
+        let set = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        match set {
+            Err(error) if is_busy(&error) && since.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            set => break set?,
+        }
+    };
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(rusqlite::Error::InvalidParameterName(format!(
             "its file system does not support WAL (journal mode stays {mode})"
         )));
     }
     set_up_connection(connection)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn set_up_connection(connection: &Connection) -> Result<(), rusqlite::Error> {
@@ -235,6 +250,11 @@ fn set_up_connection(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == MIGRATIONS.len() {
+        return Ok(());
+    }
+    // Asked again where nobody else can migrate.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
