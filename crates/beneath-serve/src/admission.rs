@@ -88,6 +88,15 @@ impl Admission {
         self.table().open.len()
     }
 
+    /// How many owe an answer.
+    pub(crate) fn busy(&self) -> usize {
+        self.table()
+            .open
+            .values()
+            .filter(|watchdog| watchdog.is_busy())
+            .count()
+    }
+
     /// Tells every connection.
     pub(crate) fn order(&self, order: Order) {
         for watchdog in self.table().open.values() {

@@ -79,9 +79,9 @@
 //!
 //! # Cost
 //!
-//! One task and one timer per connection, no spawn per request (not for HTTP/2 streams either). Two atomic
-//! operations and two readings of the clock per request. An idle HTTP/1 connection gives hyper's buffers back after a
-//! tenth of a second. The example `overhead` measures both beside hyper alone.
+//! One task and one timer per connection, no spawn per request (not for HTTP/2 streams either), one reading of the clock and
+//! a look at the bytes of the head per request: about 0.6 µs beside hyper alone. An idle HTTP/1 connection gives hyper's
+//! buffers back after a tenth of a second and then takes about 2 KiB instead of 10. The example `overhead` measures both.
 
 mod admission;
 mod connection;

@@ -21,7 +21,7 @@ pub struct Limits {
     /// needs two descriptors, and the application needs some too.
     ///
     /// No address may hold more of them than are free (dynamic queue thresholds, Choudhury and Hahne 1998): one
-    /// address alone gets half, ten addresses that all take what they can get a eleventh each, and there is always room
+    /// address alone gets half, ten addresses that all take what they can get an eleventh each, and there is always room
     /// for one that has none. IPv6 addresses are counted by their /64, and the
     /// loopback addresses and unix sockets, where a proxy stands, are not counted at all.
     pub connections: usize,

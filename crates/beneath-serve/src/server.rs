@@ -51,9 +51,9 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Connections that were open when the shutdown signal came, and ended in time.
+    /// Connections that were open when the shutdown signal came, and have all they asked for.
     pub finished: usize,
-    /// Connections that had to be cut at the deadline, [`Limits::drain`].
+    /// Connections that had to be cut at the deadline, [`Limits::drain`], in the middle of an answer.
     pub aborted: usize,
 }
 
@@ -215,12 +215,16 @@ async fn keep_current(tls: Option<Tls>) {
 async fn finish(admission: &Admission, deadline: Duration) -> Drained {
     let open = admission.open();
     admission.order(Order::Drain);
-    let in_time = timeout(deadline, admission.empty()).await;
-    let aborted = admission.open();
-    if in_time.is_err() {
-        admission.order(Order::Abort);
-        let _ = timeout(ABORTING, admission.empty()).await;
+    if timeout(deadline, admission.empty()).await.is_ok() {
+        return Drained {
+            finished: open,
+            aborted: 0,
+        };
     }
+    // Who owes nothing and was told to go, and did not, has lost nothing.
+    let aborted = admission.busy();
+    admission.order(Order::Abort);
+    let _ = timeout(ABORTING, admission.empty()).await;
     Drained {
         finished: open.saturating_sub(aborted),
         aborted,

@@ -255,6 +255,11 @@ impl Watchdog {
         self.instant(self.idle_since.load(Relaxed) + self.rules.idle)
     }
 
+    /// Whether an answer is owed, or on its way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.is_idle() || self.socket.deadline().is_some()
+    }
+
     fn is_idle(&self) -> bool {
         self.in_flight.load(Relaxed) == 0
     }

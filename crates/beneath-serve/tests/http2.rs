@@ -372,3 +372,21 @@ fn a_drain_says_goaway_and_finishes_what_is_under_way() {
     assert_eq!(body, b"late");
     assert_eq!(server.stop().aborted, 0);
 }
+
+#[test]
+fn a_client_that_does_not_go_when_told_delays_the_drain_and_does_not_make_it_a_failure() {
+    let mut limits = quick();
+    limits.drain = Duration::from_millis(600);
+    let server = Running::start(limits);
+    let mut client = Frames::new(&server, &[]);
+    client.get(1, "/");
+    client.until(DATA);
+    let begin = Instant::now();
+    let drained = server.stop(); // It waits for the answer to a PING, which does not come.
+    assert!(
+        (500..1500).contains(&begin.elapsed().as_millis()),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!((drained.finished, drained.aborted), (1, 0));
+}
