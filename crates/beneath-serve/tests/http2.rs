@@ -10,7 +10,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -389,4 +390,88 @@ fn a_client_that_does_not_go_when_told_delays_the_drain_and_does_not_make_it_a_f
         begin.elapsed()
     );
     assert_eq!((drained.finished, drained.aborted), (1, 0));
+}
+
+const CHILD: &str = "BENEATH_SERVE_TEST_CHILD";
+
+/// Not a test of its own: a server whose memory can be measured.
+#[test]
+fn child_to_be_flooded() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let server = Running::start(Limits::default());
+    println!("listening {}", server.address);
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    server.stop();
+}
+
+#[test]
+fn floods_do_not_raise_memory() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_to_be_flooded", "--nocapture"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let address = output
+        .find_map(|line| Some(line.split("listening ").nth(1)?.to_owned()))
+        .unwrap();
+    let heads = |second: &dyn Fn(u32) -> Vec<u8>| -> Vec<u8> {
+        (0..5000)
+            .flat_map(|n| {
+                [
+                    frame(HEADERS, 5, 2 * n + 1, &head("/slow/60000", "a")),
+                    second(2 * n + 1),
+                ]
+                .concat()
+            })
+            .collect()
+    };
+    let field = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat();
+    let begun = frame(HEADERS, END_STREAM, 1, &head("/", "a"));
+    let floods = [
+        heads(&|stream| frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())),
+        heads(&|stream| frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes())),
+        [begun, frame(CONTINUATION, 0, 1, &field.repeat(100)).repeat(2000)].concat(),
+        frame(PING, 0, 0, &[0; 8]).repeat(100_000),
+        frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]).repeat(100_000),
+    ];
+    let before = resident(child.id());
+    let held: Vec<_> = floods
+        .iter()
+        .cycle()
+        .take(25)
+        .map(|flood| {
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            stream
+                .set_write_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
+            let _ = stream.write_all(
+                &[
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                    &frame(SETTINGS, 0, 0, &[])[..],
+                    flood,
+                ]
+                .concat(),
+            );
+            stream
+        })
+        .collect();
+    let grown = resident(child.id()).saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB for {} floods", held.len());
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    drop(held);
+    assert!(child.wait().unwrap().success());
+}
+
+/// KiB (proc_pid_status(5)).
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
