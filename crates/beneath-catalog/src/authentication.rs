@@ -13,9 +13,9 @@ use crate::credential::{Credentials, Shown};
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Feed;
 use crate::revocation::memory::{KnownToken, KnownUser, Memory};
-use crate::store::Millis;
-use crate::store::decide::{self, Ground};
-use crate::subject::{UserId, UserName};
+use crate::store::decide::{self, Ground, Identity};
+use crate::store::{Millis, Revision};
+use crate::subject::UserId;
 use crate::throttle::Throttle;
 
 /// Tells who somebody is by what they show.
@@ -29,7 +29,7 @@ pub(crate) struct Authenticator {
 
 /// Who somebody is, or what has to be done to know.
 pub(crate) enum Identified {
-    As(Ground, UserName),
+    As(Identity),
     Unverified(Unverified),
 }
 
@@ -81,11 +81,12 @@ impl Authenticator {
         &self,
         snapshot: &Connection,
         credentials: &Credentials,
+        revision: Revision,
         feed: Option<&Feed>,
     ) -> Result<Identified, Refusal> {
         match &credentials.shown {
-            Shown::Basic { user, password } => self.identify_user(snapshot, user, password, feed),
-            Shown::Bearer(token) => identify_token(snapshot, token, feed),
+            Shown::Basic { user, password } => self.identify_user(snapshot, user, password, (revision, feed)),
+            Shown::Bearer(token) => identify_token(snapshot, token, (revision, feed)),
             Shown::Malformed => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
         }
     }
@@ -95,7 +96,7 @@ impl Authenticator {
         snapshot: &Connection,
         name: &str,
         password: &[u8],
-        feed: Option<&Feed>,
+        (revision, feed): (Revision, Option<&Feed>),
     ) -> Result<Identified, Refusal> {
         let unverified = |record: &Arc<str>, user, reason| {
             let record = Arc::clone(record);
@@ -121,11 +122,13 @@ impl Authenticator {
                 id: user.id,
                 ground,
                 name: user.name.clone(),
-                record: user.record,
+                record: Arc::clone(&user.record),
             });
-            feed.remember(snapshot, |memory| memory.add_user(known))?;
+            feed.registry
+                .remember(revision.as_u64(), |memory| memory.add_user(known));
         }
-        Ok(Identified::As(ground, user.name))
+        let until = None;
+        Ok(Identified::As(Identity { ground, user, until }))
     }
 
     /// Hashes, which takes the same time whether there is such a user or not. An imported record that is right is
@@ -186,7 +189,11 @@ impl Authenticator {
     }
 }
 
-fn identify_token(snapshot: &Connection, token: &[u8], feed: Option<&Feed>) -> Result<Identified, Refusal> {
+fn identify_token(
+    snapshot: &Connection,
+    token: &[u8],
+    (revision, feed): (Revision, Option<&Feed>),
+) -> Result<Identified, Refusal> {
     const REFUSED: Refusal = Refusal::unauthenticated(Reason::UnknownToken);
     let digest = token_digest(token);
     let token = decide::token(snapshot, &digest)?.ok_or(REFUSED)?;
@@ -207,9 +214,11 @@ fn identify_token(snapshot: &Connection, token: &[u8], feed: Option<&Feed>) -> R
             ground,
             expires: token.expires,
         };
-        feed.remember(snapshot, |memory| memory.add_token(digest, known))?;
+        feed.registry
+            .remember(revision.as_u64(), |memory| memory.add_token(digest, known));
     }
-    Ok(Identified::As(ground, user.name))
+    let until = Some(token.expires);
+    Ok(Identified::As(Identity { ground, user, until }))
 }
 
 /// 256 random bits need no salt and no slow hash: whoever reads the store cannot search for them.

@@ -18,9 +18,9 @@ use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
-use crate::store::decide::{self, Ground};
+use crate::store::decide::{self, Ground, Identity};
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
-use crate::subject::{Principal, RootName, UserName};
+use crate::subject::{Principal, RootName};
 use crate::throttle::Rate;
 use crate::trail::{Actor, Event, Object};
 
@@ -204,7 +204,9 @@ impl Catalog {
     /// [`Refusal`], never "not found".
     pub fn authenticate(&self, credentials: &Credentials) -> Result<Principal, Refusal> {
         let serving = self.serving()?;
-        let shown = self.in_snapshot(credentials, |_, ground, name| Ok((ground, name)));
+        let shown = self.in_snapshot(credentials, |_, _, identity| {
+            Ok((identity.ground, identity.user.name))
+        });
         self.record_refusal(serving, credentials.claims(), credentials.address, None, &shown);
         match shown? {
             (Ground::User { user, epoch, token }, name) => Ok(Principal {
@@ -250,20 +252,25 @@ impl Catalog {
         credentials: &Credentials,
         id: &FileId,
     ) -> Result<(Arc<Decision>, Revision), Refusal> {
-        let (decision, revision) = self.in_snapshot(credentials, |snapshot, ground, name| {
+        let (decision, revision) = self.in_snapshot(credentials, |snapshot, revision, identity| {
             let now = Millis::now();
-            let revision = crate::store::revision(snapshot)?;
             let sealed = decide::entry(snapshot, id)?;
             // Asked also where there is no such file, so that it takes the same time.
             let subject = sealed
                 .as_ref()
                 .map_or(decide::NO_ENTRY, |entry| entry.subject_of_decision());
-            let permit = decide::permit(snapshot, &ground, subject, now);
+            let permit = decide::permit_identity(snapshot, &identity, subject, now);
             let sealed = sealed.ok_or(Refusal::not_found(Reason::UnknownFile))?;
             let permit = permit?;
             let deadline = feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
-            let decision = Decision::new(ground, Some(name), entry, &permit, deadline);
+            let decision = Decision::new(
+                identity.ground,
+                Some(identity.user.name),
+                entry,
+                &permit,
+                deadline,
+            );
             Ok((decision, revision))
         })?;
         let decision = Arc::new(decision);
@@ -317,17 +324,18 @@ impl Catalog {
     fn in_snapshot<T>(
         &self,
         credentials: &Credentials,
-        ask: impl Fn(&Connection, Ground, UserName) -> Result<T, Refusal>,
+        ask: impl Fn(&Connection, Revision, Identity) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let feed = self.serving.get().map(|serving| &*serving.feed);
         for _ in 0..ATTEMPTS {
             let (revision, answer) = self.store.read(|snapshot| {
-                let identified = self.authenticator.identify(snapshot, credentials, feed);
+                let revision = crate::store::revision(snapshot)?;
+                let identified = self.authenticator.identify(snapshot, credentials, revision, feed);
                 let answer = identified.and_then(|identified| match identified {
-                    Identified::As(ground, name) => ask(snapshot, ground, name).map(Ok),
+                    Identified::As(identity) => ask(snapshot, revision, identity).map(Ok),
                     Identified::Unverified(unverified) => Ok(Err(unverified)),
                 });
-                Ok::<_, StoreError>((crate::store::revision(snapshot)?, answer))
+                Ok::<_, StoreError>((revision, answer))
             })?;
             if let Some(feed) = feed {
                 feed.catch_up(revision)?;

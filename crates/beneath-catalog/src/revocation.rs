@@ -104,17 +104,6 @@ impl Feed {
         Ok((feed, thread))
     }
 
-    /// Remembers what was decided in `snapshot`, unless a change has come since.
-    pub(crate) fn remember(
-        &self,
-        snapshot: &Connection,
-        insert: impl FnOnce(&mut Memory),
-    ) -> Result<(), StoreError> {
-        let decided = crate::store::revision(snapshot)?;
-        self.registry.remember(decided.as_u64(), insert);
-        Ok(())
-    }
-
     /// Asks the store what changed, and passes it. When this returns `Ok`, every lease of this process rests on the
     /// revision returned or a newer one.
     pub(crate) fn poll(&self) -> Result<Revision, StoreError> {

@@ -29,6 +29,13 @@ pub(crate) struct Permit {
     until: Option<Millis>,
 }
 
+/// Who somebody was shown to be, in one snapshot, and until when that holds.
+pub(crate) struct Identity {
+    pub(crate) ground: Ground,
+    pub(crate) user: User,
+    pub(crate) until: Option<Millis>,
+}
+
 /// A user as the store has them.
 pub(crate) struct User {
     pub(crate) id: UserId,
@@ -79,13 +86,28 @@ fn permit_user(
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
-    let token = match token {
+    let until = match token {
         None => None,
         Some(token) => Some(token_is_alive(snapshot, token, now)?),
     };
-    let grant = grant(snapshot, &user, entry, now)?;
+    let ground = Ground::User {
+        user: user.id,
+        epoch,
+        token,
+    };
+    permit_identity(snapshot, &Identity { ground, user, until }, entry, now)
+}
+
+/// The same question about somebody who was identified in this very snapshot.
+pub(crate) fn permit_identity(
+    snapshot: &Connection,
+    identity: &Identity,
+    entry: (EntrySeq, Option<UserId>),
+    now: Millis,
+) -> Result<Permit, Refusal> {
+    let grant = grant(snapshot, &identity.user, entry, now)?;
     Ok(Permit {
-        until: earlier(token, grant.until),
+        until: earlier(identity.until, grant.until),
     })
 }
 
