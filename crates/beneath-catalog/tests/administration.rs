@@ -222,7 +222,7 @@ fn each_role_does_what_it_may_and_no_more() {
         ("show", |a, id| done(a.file(id)), [Ok(()), not_found, refused]),
         (
             "change",
-            |a, id| done(a.change(id, None, Some(b"n"), None)),
+            |a, id| done(a.change(id, Some(b"n"), None)),
             [Ok(()), not_found, refused],
         ),
         (
@@ -316,22 +316,29 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
     let version = place.operator().file(&id).unwrap().entry.version();
     let changed = place
         .operator()
-        .change(&id, Some(version), Some(b"b"), None)
+        .at_version(version)
+        .change(&id, Some(b"b"), None)
         .unwrap()
         .into_value();
     assert!(changed.version() > version);
     let stale = place
         .operator()
-        .change(&id, Some(version), Some(b"c"), None)
+        .at_version(version)
+        .change(&id, Some(b"c"), None)
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale);
     place.add_user("ann");
     let _ = place.operator().grant(&id, &subject("user:ann"), None).unwrap();
     let stale = place
         .operator()
-        .change(&id, Some(changed.version()), Some(b"c"), None)
+        .at_version(changed.version())
+        .change(&id, Some(b"c"), None)
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale, "grants are part of it");
+    let stale = place.operator().at_version(version).unpublish(&id).unwrap_err();
+    assert_eq!(stale.kind(), AdminErrorKind::Stale);
+    let version = place.operator().file(&id).unwrap().entry.version();
+    drop(place.operator().at_version(version).unpublish(&id).unwrap());
 }
 
 #[test]

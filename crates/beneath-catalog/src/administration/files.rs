@@ -8,7 +8,7 @@ use super::{Acting, Administration, Change, Listing, Page, Takes};
 use crate::entry::{Entry, Pin};
 use crate::error::{AdminError, AdminErrorKind};
 use crate::file_id::FileId;
-use crate::store::{Millis, files, users};
+use crate::store::{Millis, Writing, files, users};
 use crate::subject::{Role, RootName, Subject, UserName};
 
 /// What is to be published, and how.
@@ -156,7 +156,7 @@ impl Administration<'_> {
             "unpublish",
             id,
             Takes::Rights,
-            |writing, acting| files::remove(writing, managed(writing, acting, id)?.seq),
+            |writing, acting| files::remove(writing, self.expected(writing, acting, id)?.seq),
         )
     }
 
@@ -178,7 +178,7 @@ impl Administration<'_> {
             &format!("{id} {subject}"),
             Takes::Rights,
             |writing, acting| {
-                let entry = managed(writing, acting, id)?;
+                let entry = self.expected(writing, acting, id)?;
                 files::grant(
                     writing,
                     entry.seq,
@@ -202,7 +202,7 @@ impl Administration<'_> {
             &format!("{id} {subject}"),
             Takes::Rights,
             |writing, acting| {
-                let entry = managed(writing, acting, id)?;
+                let entry = self.expected(writing, acting, id)?;
                 match files::revoke(writing, entry.seq, users::find_subject(writing, subject)?)? {
                     0 => Err(AdminError::not_found(format_args!("grant of {id} to {subject}"))),
                     _ => files::touch(writing, entry.seq),
@@ -211,15 +211,14 @@ impl Administration<'_> {
         )
     }
 
-    /// Changes the name or media type of a published file, if it is still at `version` (when given).
+    /// Changes the name or media type of a published file; see also [`at_version`](Self::at_version).
     ///
     /// # Errors
     ///
-    /// [`AdminErrorKind::Stale`] if it is not; [`AdminErrorKind::NotFound`]; [`AdminErrorKind::Invalid`].
+    /// [`AdminErrorKind::NotFound`]; [`AdminErrorKind::Invalid`] with the field `name` or `media_type`.
     pub fn change(
         &self,
         id: &FileId,
-        version: Option<u64>,
         name: Option<&[u8]>,
         media_type: Option<&str>,
     ) -> Result<Change<Entry>, AdminError> {
@@ -229,8 +228,7 @@ impl Administration<'_> {
             id,
             Takes::Nothing,
             |writing, acting| {
-                let entry = managed(writing, acting, id)?;
-                at_version(&entry, version)?;
+                let entry = self.expected(writing, acting, id)?;
                 files::change(writing, &entry, name, media_type)?;
                 managed(writing, acting, id)
             },
@@ -278,6 +276,16 @@ impl Administration<'_> {
         self.ask(Role::Admin, |snapshot, _| Ok(files::at(snapshot, root, path)?))
     }
 
+    /// The file if the actor manages it, at the version that was named.
+    fn expected(&self, writing: &Writing<'_>, acting: &Acting, id: &FileId) -> Result<Entry, AdminError> {
+        let entry = managed(writing, acting, id)?;
+        if self.version.is_some_and(|version| version != entry.version) {
+            let message = format!("file {id} was changed since: it is at version {}", entry.version);
+            return Err(AdminError::new(AdminErrorKind::Stale, message));
+        }
+        Ok(entry)
+    }
+
     fn open(&self, publication: &Publication) -> Result<File, AdminError> {
         let Publication { root, path, .. } = publication;
         let root = self
@@ -301,17 +309,6 @@ pub(super) fn managed(
             acting.role == Role::Admin || acting.user == entry.owner.as_ref().map(|(user, _)| *user)
         })
         .ok_or_else(|| AdminError::not_found(format_args!("file {id}")))
-}
-
-fn at_version(entry: &Entry, version: Option<u64>) -> Result<(), AdminError> {
-    if version.is_some_and(|version| version != entry.version) {
-        let message = format!(
-            "file {} was changed since: it is at version {}",
-            entry.id, entry.version
-        );
-        return Err(AdminError::new(AdminErrorKind::Stale, message));
-    }
-    Ok(())
 }
 
 impl Grant {

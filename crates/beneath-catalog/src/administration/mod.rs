@@ -43,6 +43,7 @@ use crate::trail::{self, Event, Object};
 pub struct Administration<'a> {
     catalog: &'a Catalog,
     actor: Actor,
+    version: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +107,7 @@ impl Catalog {
         Administration {
             catalog: self,
             actor: Actor::Operator,
+            version: None,
         }
     }
 
@@ -114,11 +116,21 @@ impl Catalog {
         Administration {
             catalog: self,
             actor: Actor::User(principal.clone()),
+            version: None,
         }
     }
 }
 
 impl Administration<'_> {
+    /// The same, but changes to a published file are made only while it is at this [version](crate::Entry::version)
+    /// (`If-Match`, RFC 9110 §13.1.1): unpublish, change, grant, revoke. Otherwise they are
+    /// [`Stale`](AdminErrorKind::Stale), and nothing is lost that somebody else changed meanwhile.
+    #[must_use]
+    pub const fn at_version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
     /// One act: may they, do it, write it down; all or nothing.
     fn act<T>(
         &self,

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use beneath::ambient_authority;
 use beneath_catalog::{Administration, Options};
 
-use crate::common::{connect, group, publication, subject, user};
+use crate::common::{connect, group, password, publication, subject, user};
 
 /// An administrator in another process, as the command line is one.
 pub struct Administrator {
@@ -75,6 +75,13 @@ fn obey(operator: &Administration<'_>) {
             ["enable", name] => drop(operator.enable_user(&user(name)).unwrap()),
             ["join", to, name] => drop(operator.join_group(&group(to), &user(name)).unwrap()),
             ["leave", from, name] => drop(operator.leave_group(&group(from), &user(name)).unwrap()),
+            ["password", name, rest @ ..] => {
+                drop(
+                    operator
+                        .set_password(&user(name), &password(&rest.join(" ")))
+                        .unwrap(),
+                );
+            }
             ["unpublish", id] => drop(operator.unpublish(&id.parse().unwrap()).unwrap()),
             other => panic!("{other:?} is no act"),
         }

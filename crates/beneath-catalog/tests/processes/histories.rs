@@ -10,7 +10,7 @@ use beneath_catalog::{Catalog, FileId, Lease, Options, RefusalKind};
 
 use crate::checker::{Held, History, Operation, Violation, What};
 use crate::child::Administrator;
-use crate::common::{Place, basic, bound, group, publication, subject, user};
+use crate::common::{PASSWORD, Place, basic, bound, group, password, publication, subject, user};
 use crate::times;
 
 /// What takes a right away, and gives it again.
@@ -19,6 +19,8 @@ enum Kind {
     Grant,
     Group,
     User,
+    /// Slow, since passwords are hashed: one history in fifty.
+    Password,
     /// Given once, by publishing; taken for good.
     Publication,
 }
@@ -146,7 +148,7 @@ impl Scene {
         match kind {
             Kind::Grant => self.granted,
             Kind::Group => self.grouped,
-            Kind::User => self.by_user,
+            Kind::User | Kind::Password => self.by_user,
             Kind::Publication => {
                 let publication = publication("a").to(subject("user:ann"), None);
                 *self.place.operator().publish(&publication).unwrap().value().id()
@@ -168,6 +170,8 @@ impl Scene {
                     (Kind::Group, false) => "join g ann".to_owned(),
                     (Kind::User, true) => "disable ann".to_owned(),
                     (Kind::User, false) => "enable ann".to_owned(),
+                    (Kind::Password, true) => "password ann another".to_owned(),
+                    (Kind::Password, false) => format!("password ann {PASSWORD}"),
                     (Kind::Publication, _) => format!("unpublish {id}"),
                 };
                 return self.process.borrow_mut().act(&command);
@@ -180,6 +184,8 @@ impl Scene {
             (Kind::Group, false) => operator.join_group(&g, &ann),
             (Kind::User, true) => operator.disable_user(&ann),
             (Kind::User, false) => operator.enable_user(&ann),
+            (Kind::Password, true) => operator.set_password(&ann, &password("another")),
+            (Kind::Password, false) => operator.set_password(&ann, &password(PASSWORD)),
             (Kind::Publication, _) => operator.unpublish(id),
         };
         drop(done.unwrap());
@@ -303,7 +309,12 @@ pub fn of_the_catalog_are_linearizable() {
     let count = times("BENEATH_HISTORIES", 400) / 2;
     let (mut operations, mut held) = (0, 0);
     for number in 0..count {
-        let (kind, by) = (KINDS[number % 4], BY[number / 4 % 3]);
+        let by = BY[number / 4 % 3];
+        let kind = if number % 50 == 49 {
+            Kind::Password
+        } else {
+            KINDS[number % 4]
+        };
         for history in scene.record(&Sound, kind, by) {
             operations += history.threads.iter().map(Vec::len).sum::<usize>();
             held += history.held.len();
