@@ -181,3 +181,37 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
     let bob = Credentials::basic(b"bob", b"b").from_address(home);
     assert!(place.catalog.open(&bob, &id).is_ok(), "nobody else is held back");
 }
+
+#[test]
+fn what_a_flood_keeps_out_of_the_trail_is_counted_there() {
+    const FLOOD: u64 = 20_000;
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    let forged = Credentials::bearer(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    // While somebody else writes, nothing can be written down.
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    foreign.busy_timeout(Duration::from_secs(5)).unwrap();
+    foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..FLOOD {
+        place.catalog.open(&forged, &id).unwrap_err();
+    }
+    foreign.execute_batch("ROLLBACK").unwrap();
+
+    let count = |sql: &str| foreign.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    let since = Instant::now();
+    loop {
+        let written = count("SELECT count(*) FROM audit WHERE reason = 'UnknownToken'");
+        let dropped =
+            count("SELECT coalesce(sum(CAST(outcome AS INTEGER)), 0) FROM audit WHERE event = 'audit'");
+        if written + dropped == FLOOD && dropped > 0 {
+            return println!("{written} written, {dropped} dropped and counted");
+        }
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "{written} written, {dropped} dropped"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
