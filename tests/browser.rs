@@ -2,7 +2,11 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests build their own trees by name, and stop at the first surprise"
 )]
 
 use std::fs;

@@ -1,6 +1,13 @@
 //! The command line: bad input gets a clear error that names it, and a non-zero exit; commands take effect.
 
-#![allow(clippy::disallowed_methods, reason = "tests build their own trees by name")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests build their own trees by name, and stop at the first surprise"
+)]
 
 use std::fs;
 use std::io::Write as _;

@@ -1,6 +1,13 @@
 //! Nothing that was acknowledged is lost when the process is killed.
 
-#![allow(clippy::disallowed_methods, reason = "tests build their own trees by name")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests build their own trees by name, and stop at the first surprise"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,9 @@
 //! What a decision and a small answer cost, without a network.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
 #![allow(
     clippy::disallowed_methods,
     reason = "benchmarks build their own trees by name"

@@ -121,10 +121,11 @@ fn is_windows_device(name: &str) -> bool {
         && digits.next().is_none()
 }
 
-/// What may stand in a quoted string without an escape that some client would read wrongly (RFC 6266, appendix D).
+/// What may stand in a quoted string without an escape that some client would read wrongly (RFC 6266, appendix D), or a
+/// semicolon, at which a careless one would see another parameter.
 const fn ascii_likeness(c: char) -> char {
     match c {
-        '"' | '\\' | '%' => '_',
+        '"' | '\\' | '%' | ';' => '_',
         ' '..='~' => c,
         _ => '_',
     }
@@ -159,7 +160,7 @@ mod tests {
             ),
             (
                 br#"x.txt"; filename*=UTF-8''evil.bat; a=""#,
-                "attachment; filename=\"x.txt_; filename*=UTF-8''evil.bat; a=_\"; \
+                "attachment; filename=\"x.txt__ filename*=UTF-8''evil.bat_ a=_\"; \
                  filename*=UTF-8''x.txt%22%3B%20filename%2A%3DUTF-8%27%27evil.bat%3B%20a%3D%22",
             ),
             (

@@ -1,5 +1,9 @@
 //! Whole request text → whole response text, over a real socket with hyper: `golden.txt` is the specification.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
 #![allow(
     clippy::disallowed_methods,
     reason = "tests build and inspect their own trees by name"

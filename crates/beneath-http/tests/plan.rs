@@ -1,5 +1,9 @@
 //! `plan` against a slow, obvious model, and the rows of RFC 9110 one by one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
