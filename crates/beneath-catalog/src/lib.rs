@@ -17,6 +17,8 @@
 //! # Not promised
 //!
 //! Whoever may write the store's file may do anything; keep it readable by the service only. Bytes that left are gone.
+//! While a change is on its way, one process may refuse already what another still gives; within one process answers
+//! never go back and forth, and when the change has returned all agree.
 //! Several processes may share one SQLite file on one machine, not across a network file system.
 
 mod administration;

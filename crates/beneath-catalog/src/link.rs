@@ -7,8 +7,9 @@ use std::time::Duration;
 use beneath::Root;
 
 use crate::authentication::token_digest;
-use crate::catalog::Catalog;
+use crate::catalog::{ATTEMPTS, Catalog};
 use crate::lease::{Decision, Lease};
+use crate::pin::Patience;
 use crate::refusal::{Reason, Refusal};
 use crate::serving::Serving;
 use crate::store::links::{self, Found};
@@ -28,7 +29,8 @@ pub struct LinkRequest<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third case")]
 pub enum LinkUse {
-    /// HEAD, a conditional request that was not met, the preview of a chat program: takes nothing.
+    /// HEAD, a conditional request that was not met, the preview of a chat program: takes nothing. Nothing but a few bytes
+    /// may be sent over the lease.
     Look,
     /// Bytes: takes a use when it begins, which counts when all bytes of the file were sent to this client, in one
     /// request or in several, and is given back some time after it broke off
@@ -78,17 +80,17 @@ impl Catalog {
     /// sent, or no download ever counts as completed; a use is taken as long as the lease lives.
     pub fn open_link(&self, request: &LinkRequest<'_>) -> Result<Lease, Refusal> {
         let serving = self.serving()?;
-        let opened = self.try_open_link(serving, request);
+        let opened = self.decide_and_open_link(serving, request);
         self.record_refusal(serving, Actor::Unknown, request.address, None, &opened);
         opened
     }
 
-    fn try_open_link(&self, serving: &Serving, request: &LinkRequest<'_>) -> Result<Lease, Refusal> {
+    fn decide_and_open_link(&self, serving: &Serving, request: &LinkRequest<'_>) -> Result<Lease, Refusal> {
         let secret = token_digest(request.secret);
         let client = token_digest(request.client);
-        for _ in 0..super::catalog::ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let (found, decision, revision) = self.decide_link(serving, &secret, &client)?;
-            let file = self.open_file(&decision, Root::open, crate::pin::Patience::MayRead)?;
+            let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
             let Ok(lease) = Lease::new(file, decision, revision, request.address, serving) else {
                 continue;
             };
