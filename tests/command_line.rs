@@ -324,6 +324,12 @@ fn an_id_that_is_unknown_and_a_user_that_is_unknown_are_named() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let commands = [
+        "group",
+        "link",
+        "token",
+        "import-htpasswd",
+        "audit",
+        "completions",
         "quickstart",
         "serve",
         "check",
@@ -434,4 +440,109 @@ fn sigterm_ends_the_service_with_code_zero() {
     let house = House::new();
     let mut service = Beneathd::quickstart(&house.path("files"));
     assert_eq!(service.terminate(std::time::Duration::from_secs(5)), Some(0));
+}
+
+/// A running service with `report.txt` granted to alice, whose password is `secret`.
+fn shared(house: &House) -> (Beneathd, Published) {
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    let file = house
+        .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
+        .published();
+    let mut serve = beneathd();
+    serve
+        .args(["serve", "--json", "--config"])
+        .arg(house.path("beneathd.toml"));
+    (Beneathd::start(serve), file)
+}
+
+#[test]
+fn a_token_is_worth_what_its_user_may_until_it_is_revoked() {
+    let house = House::new();
+    let (service, file) = shared(&house);
+    let token = house
+        .run(&["token", "create", "alice"])
+        .succeeds()
+        .stdout
+        .trim()
+        .to_owned();
+    let status = |token: &str| {
+        http::get(
+            service.address(),
+            &format!("/f/{}", file.id),
+            &format!("Bearer {token}"),
+            "",
+        )
+        .status
+    };
+    assert_eq!(status(&token), 200);
+    assert_eq!(status("AAAA"), 401);
+    assert_eq!(status("not a token"), 401);
+    house.run(&["token", "revoke", "alice"]).succeeds();
+    assert_eq!(status(&token), 401);
+}
+
+#[test]
+fn a_link_for_one_download_is_not_taken_by_looking_and_gives_one() {
+    let house = House::new();
+    let (service, file) = shared(&house);
+    let made = house.run(&["link", "create", &file.id, "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made.succeeds().stdout).unwrap();
+    let path = made["url"].as_str().unwrap().split_once("/l/").unwrap().1;
+    let ask = |method: &str, more: &str| {
+        let request =
+            format!("{method} /l/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+        http::exchange(service.address(), request)
+    };
+
+    assert_eq!(ask("HEAD", "").status, 200);
+    let tag = ask("HEAD", "").field("etag").unwrap().to_owned();
+    assert_eq!(ask("GET", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    assert_eq!(ask("GET", "Sec-Purpose: prefetch\r\n").status, 503);
+    let answer = ask("GET", "");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"up".as_slice()));
+    assert_eq!(answer.field("referrer-policy"), Some("no-referrer"));
+    assert_eq!(ask("POST", "Content-Length: 0\r\n").status, 405);
+
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while ask("GET", "").status != 404 {
+        assert!(std::time::Instant::now() < until, "the one use was not counted");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let trail = house.run(&["audit", "--json"]);
+    assert!(trail.succeeds().stdout.contains("link.create"), "{trail:?}");
+    assert!(
+        !trail.stdout.contains(path),
+        "the secret of a link is in the trail"
+    );
+}
+
+#[test]
+fn users_of_another_server_log_in_with_the_passwords_they_have() {
+    let house = House::new();
+    let (service, file) = shared(&house);
+    // `htpasswd -s`: {SHA} of `password`.
+    fs::write(
+        house.path("htpasswd"),
+        "carol:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
+    )
+    .unwrap();
+    let passwords = house.path("htpasswd");
+    house
+        .run(&["import-htpasswd", passwords.to_str().unwrap()])
+        .succeeds();
+    house.run(&["grant", &file.id, "user:carol"]).succeeds();
+    let status = |pair: &str| {
+        http::get(
+            service.address(),
+            &format!("/f/{}", file.id),
+            &format!("Basic {pair}"),
+            "",
+        )
+        .status
+    };
+    assert_eq!(status("Y2Fyb2w6cGFzc3dvcmQ="), 200);
+    assert_eq!(status("Y2Fyb2w6d3Jvbmc="), 401);
 }

@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use crate::auth::{Unauthenticated, basic};
+use crate::auth::{Unauthenticated, basic, bearer};
 
 /// Why a request gets no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl IntoResponse for Rejection {
         match self {
             Self::Unauthorized => {
                 fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static(basic::CHALLENGE));
+                fields.append(WWW_AUTHENTICATE, HeaderValue::from_static(bearer::CHALLENGE));
             }
             Self::MethodNotAllowed => {
                 fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

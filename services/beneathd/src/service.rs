@@ -1,11 +1,11 @@
 //! [`Service`]: the catalog as the routes see it, and the process around it from the first socket to the last byte.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beneath_catalog::{Catalog, Credentials, FileId, Lease, Refusal, RefusalKind};
+use beneath_catalog::{Catalog, Credentials, FileId, Lease, LinkRequest, LinkUse, Refusal, RefusalKind};
 use beneath_serve::{Drained, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -55,6 +55,27 @@ impl Service {
         .await?
     }
 
+    /// As [`open`](Self::open), for whoever has a link: always a question to the store, which counts.
+    pub(crate) async fn open_link(
+        &self,
+        secret: Vec<u8>,
+        client: Vec<u8>,
+        address: Option<IpAddr>,
+        wants: LinkUse,
+    ) -> Result<Lease, Rejection> {
+        let catalog = Arc::clone(&self.catalog);
+        self.blocking(move || {
+            let mut request = LinkRequest::new(&secret, &client, wants);
+            if let Some(address) = address {
+                request = request.from_address(address);
+            }
+            catalog
+                .open_link(&request)
+                .map_err(|refusal| refuse(&refusal, &"a link"))
+        })
+        .await?
+    }
+
     /// Whether the catalog can be asked.
     pub(crate) async fn is_ready(&self) -> Result<(), Rejection> {
         let catalog = Arc::clone(&self.catalog);
@@ -77,8 +98,8 @@ impl Service {
 }
 
 /// The one place where the true reason is written down; the client gets a constant.
-fn refuse(refusal: &Refusal, id: &FileId) -> Rejection {
-    tracing::info!(%id, reason = ?refusal.reason(), "refused");
+fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
+    tracing::info!(%what, reason = ?refusal.reason(), "refused");
     match refusal.kind() {
         RefusalKind::Unauthenticated => Rejection::Unauthorized,
         RefusalKind::NotFound => Rejection::NotFound,

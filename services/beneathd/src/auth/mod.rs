@@ -3,6 +3,7 @@
 //! A new scheme is one file here and one arm in [`credentials`].
 
 pub mod basic;
+pub mod bearer;
 
 use beneath_catalog::Credentials;
 use http::HeaderMap;
@@ -32,10 +33,14 @@ pub fn credentials(headers: &HeaderMap) -> Result<Credentials, Unauthenticated> 
         return Err(Unauthenticated::Repeated);
     }
     let (scheme, rest) = split_scheme(value.as_bytes()).ok_or(Unauthenticated::Malformed)?;
-    if scheme.eq_ignore_ascii_case(b"Basic") {
-        return basic::parse(rest).ok_or(Unauthenticated::Malformed);
-    }
-    Err(Unauthenticated::Malformed)
+    let credentials = if scheme.eq_ignore_ascii_case(b"Basic") {
+        basic::parse(rest)
+    } else if scheme.eq_ignore_ascii_case(b"Bearer") {
+        bearer::parse(rest)
+    } else {
+        None
+    };
+    credentials.ok_or(Unauthenticated::Malformed)
 }
 
 /// `auth-scheme 1*SP token68` (RFC 9110 §11.4).

@@ -1,14 +1,19 @@
 //! The command line: one file per command, and the words they share.
 
+mod audit;
 mod catalog;
 mod check;
+mod completions;
 mod files;
 mod group;
+mod import;
+mod link;
 mod output;
 mod publish;
 mod quickstart;
 mod random;
 mod serve;
+mod token;
 mod user;
 
 use std::path::PathBuf;
@@ -47,6 +52,11 @@ enum Command {
     Revoke(files::Revoke),
     List(files::List),
     Show(files::Show),
+    Link(link::LinkCommand),
+    Token(token::Token),
+    ImportHtpasswd(import::ImportHtpasswd),
+    Audit(audit::Audit),
+    Completions(completions::Completions),
 }
 
 /// What every command that reads the configuration takes.
@@ -94,6 +104,11 @@ impl Arguments {
             Command::Revoke(command) => command.run(),
             Command::List(command) => command.run(),
             Command::Show(command) => command.run(),
+            Command::Link(command) => command.run(),
+            Command::Token(command) => command.run(),
+            Command::ImportHtpasswd(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Completions(command) => command.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

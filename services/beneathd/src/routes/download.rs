@@ -6,11 +6,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use beneath_catalog::{FileId, Lease};
-use beneath_http::{FileBody, FileResponse, MediaType};
+use beneath_http::{FileResponse, MediaType};
 use beneath_serve::Peer;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
+use super::metered::Metered;
 use crate::auth;
 use crate::rejection::Rejection;
 use crate::service::Service;
@@ -35,11 +36,12 @@ async fn download(service: &Service, parts: &Parts) -> Result<Response, Rejectio
     };
     let id = file_id(parts.uri.path()).ok_or(Rejection::NotFound)?;
     let lease = service.open(credentials, id).await?;
-    Ok(answer(lease, parts).map(Body::new))
+    Ok(answer(lease, parts))
 }
 
 /// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache.
-fn answer(lease: Lease, parts: &Parts) -> http::Response<FileBody> {
+pub(super) fn answer(lease: Lease, parts: &Parts) -> Response {
+    let meter = lease.meter();
     let entry = lease.entry();
     let name = entry.name().to_vec();
     // A type that does not parse was never published; without one the name tells.
@@ -55,7 +57,9 @@ fn answer(lease: Lease, parts: &Parts) -> http::Response<FileBody> {
     if let Some(digest) = digest {
         response = response.verified_sha256(digest);
     }
-    response.respond(parts)
+    response
+        .respond(parts)
+        .map(|body| Body::new(Metered::new(body, meter)))
 }
 
 /// The second segment. IDs are plain ASCII, so an encoded one is not one.

@@ -2,6 +2,8 @@
 
 mod download;
 mod health;
+mod links;
+mod metered;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ pub(crate) fn app(service: Arc<Service>) -> Router {
     Router::new()
         .route("/f/{id}", any(download::by_id))
         .route("/f/{id}/{name}", any(download::by_id))
+        .route("/l/{link}", any(links::by_secret))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(nothing_here)

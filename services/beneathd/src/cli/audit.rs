@@ -1,0 +1,90 @@
+//! `beneathd audit`: what happened, in the order it was written.
+
+use std::time::{Duration, SystemTime};
+
+use beneath_catalog::AuditRecord;
+use clap::Args;
+use serde::Serialize;
+
+use super::{Common, Failure, catalog};
+
+/// Show the audit trail: decisions, administrative acts, transfers that were cut
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd audit --since 1h\n  beneathd audit --follow --json")]
+pub(super) struct Audit {
+    /// What happened within this time only
+    #[arg(long, value_name = "DURATION")]
+    since: Option<humantime::Duration>,
+    /// Go on with what happens from now on
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    at: String,
+    actor: &'a str,
+    event: &'a str,
+    object: &'a str,
+    outcome: &'a str,
+    reason: Option<&'a str>,
+    bytes: Option<u64>,
+    address: Option<&'a str>,
+}
+
+const PAGE: usize = 1000;
+const POLL: Duration = Duration::from_millis(500);
+
+impl Audit {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let catalog = catalog::existing(&self.common.config()?)?;
+        let operator = catalog::operator(&catalog);
+        let since = self.since.and_then(|since| SystemTime::now().checked_sub(*since));
+        let mut after = None;
+        loop {
+            let records = operator.audit(since, after, PAGE)?;
+            records.iter().for_each(|record| self.show(record));
+            after = records.last().map(|record| record.place).or(after);
+            match (records.len() == PAGE, self.follow) {
+                (true, _) => {}
+                (false, true) => std::thread::sleep(POLL),
+                (false, false) => return Ok(()),
+            }
+        }
+    }
+
+    fn show(&self, record: &AuditRecord) {
+        let printed = Printed {
+            at: humantime::format_rfc3339_millis(record.at).to_string(),
+            actor: &record.actor,
+            event: &record.event,
+            object: &record.object,
+            outcome: &record.outcome,
+            reason: record.reason.as_deref(),
+            bytes: record.bytes,
+            address: record.address.as_deref(),
+        };
+        self.common.output().result(&printed, || printed.line());
+    }
+}
+
+impl Printed<'_> {
+    /// Nothing in it may draw on the terminal.
+    fn line(&self) -> String {
+        let Self {
+            at,
+            actor,
+            event,
+            object,
+            outcome,
+            ..
+        } = self;
+        let line = format!(
+            "{at}  {actor}  {event}  {object}  {outcome}  {}",
+            self.reason.unwrap_or_default()
+        );
+        line.trim_end().escape_debug().to_string()
+    }
+}

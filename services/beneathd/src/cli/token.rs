@@ -1,0 +1,75 @@
+//! `beneathd token`: short-lived bearer tokens.
+
+use beneath_catalog::UserName;
+use clap::{Args, Subcommand};
+
+use super::{Common, Failure, catalog};
+
+/// Manage short-lived bearer tokens
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd token create alice --ttl 15m")]
+pub(super) struct Token {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make a token with which its bearer acts as a user; it is shown once
+    Create(Create),
+    /// Revoke all tokens of a user
+    Revoke(Revoke),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  curl -H \"Authorization: Bearer $(beneathd token create alice)\" URL")]
+struct Create {
+    user: UserName,
+    /// How long it lasts, one day at most
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    ttl: humantime::Duration,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd token revoke alice")]
+struct Revoke {
+    user: UserName,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Token {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        match &self.act {
+            Act::Create(create) => create.run(),
+            Act::Revoke(revoke) => revoke.run(),
+        }
+    }
+}
+
+impl Create {
+    fn run(&self) -> Result<(), Failure> {
+        let token = catalog::act(&self.common, |operator| {
+            operator.create_token(&self.user, *self.ttl)
+        })?;
+        let printed = serde_json::json!({
+            "token": token.reveal(), "user": self.user.as_str(), "expires": catalog::rfc3339(token.expires()),
+        });
+        self.common
+            .output()
+            .result(&printed, || token.reveal().to_owned());
+        Ok(())
+    }
+}
+
+impl Revoke {
+    fn run(&self) -> Result<(), Failure> {
+        let count = catalog::act(&self.common, |operator| operator.revoke_tokens(&self.user))?;
+        self.common
+            .output()
+            .done("user", &self.user, &format!("lost {count} tokens"));
+        Ok(())
+    }
+}
