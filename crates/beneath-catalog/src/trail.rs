@@ -112,16 +112,23 @@ impl Trail {
         }
     }
 
-    /// Waits for something to write, and a little longer for more of it.
+    /// Waits for something to write, and longer for more of it: each write makes every reader's cache start anew.
     fn next(&self) -> Queue {
         let mut queue = lock(&self.queue);
         while queue.is_empty() && !queue.stopping {
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        if !queue.stopping {
+        for _ in 0..PAUSES {
+            if queue.stopping {
+                break;
+            }
+            // Asleep, not waiting: whoever adds need not wake anybody.
             drop(queue);
             std::thread::sleep(PAUSE);
             queue = lock(&self.queue);
+            if !queue.ended.is_empty() || queue.events.len() > MAX_QUEUED / 2 {
+                break;
+            }
         }
         let stopping = queue.stopping;
         let batch = std::mem::take(&mut *queue);
@@ -178,3 +185,6 @@ fn write_rows(connection: &Connection, batch: &Queue) -> Result<(), StoreError> 
 const MAX_QUEUED: usize = 1 << 14;
 
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// So that a batch is of half a second, unless it holds what cannot wait or becomes long.
+const PAUSES: usize = 10;

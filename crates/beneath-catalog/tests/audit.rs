@@ -184,7 +184,7 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
 
 #[test]
 fn what_a_flood_keeps_out_of_the_trail_is_counted_there() {
-    const FLOOD: u64 = 20_000;
+    const FLOOD: u64 = 50_000;
     let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
