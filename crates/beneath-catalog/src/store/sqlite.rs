@@ -170,7 +170,9 @@ fn connect(path: &Path) -> Result<Connection, ConnectError> {
 fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(), ConnectError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables = "SELECT count(*) FROM sqlite_schema";
-    let found = pragma("application_id").and_then(|application| {
+    // Of one snapshot: somebody else may be making the catalog at this moment.
+    let found = connection.unchecked_transaction().and_then(|_snapshot| {
+        let application = pragma("application_id")?;
         let version = pragma("user_version")?;
         let tables: i64 = connection.query_row(tables, [], |row| row.get(0))?;
         // Opening a file of another owner read-only is what SQLite does quietly; a catalog is written.
