@@ -10,8 +10,10 @@
     reason = "a test harness: builds its own trees by name, and a failure is a panic"
 )]
 
+pub mod house;
 pub mod http;
 pub mod service;
 pub mod trees;
 
+pub use house::{House, Outcome, run};
 pub use service::{Beneathd, Published, beneathd};

@@ -1,23 +1,19 @@
-//! [`Service`]: the catalog as the routes see it, and the process around it from the first socket to the last byte.
+//! [`Service`]: the catalog as the routes see it.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use beneath_catalog::{Catalog, Credentials, FileId, Lease, LinkRequest, LinkUse, Refusal, RefusalKind};
-use beneath_serve::{Drained, Server};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
-use crate::config::Config;
 use crate::rejection::Rejection;
 use crate::telemetry::{Log, Metrics};
-use crate::{routes, telemetry};
 
 /// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
 /// that logins never take all of them.
-const BLOCKING_THREADS: usize = 64;
+pub(crate) const BLOCKING_THREADS: usize = 64;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const BLOCKING_QUEUE: usize = 1024;
 
@@ -106,78 +102,4 @@ fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
         RefusalKind::Busy { retry_after } => Rejection::Busy(retry_after),
         RefusalKind::Unavailable | RefusalKind::WouldBlock => Rejection::Unavailable,
     }
-}
-
-/// Why the service did not start, or what it left behind when it stopped.
-#[derive(Debug)]
-pub(crate) struct ServiceError(String);
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<beneath_serve::Error> for ServiceError {
-    fn from(error: beneath_serve::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// Takes the address, before anything that takes long: a taken port is known at once.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {
-    TcpListener::bind(address).map_err(|error| ServiceError(format!("cannot listen on {address}: {error}")))
-}
-
-/// Serves until SIGTERM or SIGINT, then drains. Calls `listening` as soon as connections are accepted.
-pub(crate) fn run(
-    listener: TcpListener,
-    catalog: Catalog,
-    config: &Config,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), ServiceError> {
-    let log = telemetry::start();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .enable_all()
-        .build()
-        .map_err(|error| ServiceError(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(listener, Service::new(catalog, &log), config, listening))
-}
-
-async fn serve(
-    listener: TcpListener,
-    service: Service,
-    config: &Config,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), ServiceError> {
-    let service = Arc::new(service);
-    let mut server = Server::from_listener(listener)?.limits(config.limits.clone());
-    if let Some(tls) = &config.tls {
-        server = server.tls(tls.load()?);
-    }
-    if let Some(address) = config.metrics {
-        let metrics = Server::bind(address).await?;
-        tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), std::future::pending()));
-    }
-    let stop = shutdown().map_err(|error| ServiceError(format!("cannot wait for signals: {error}")))?;
-    listening(server.local_addr());
-    match server.serve(routes::app(service), stop).await? {
-        Drained { aborted: 0, .. } => Ok(()),
-        Drained { aborted, .. } => Err(ServiceError(format!(
-            "stopped; {aborted} connections were cut at limits.drain_timeout"
-        ))),
-    }
-}
-
-/// Completes at the first SIGTERM or SIGINT. Registered before it is awaited, so that no signal is missed.
-fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
-use crate::service::ServiceError;
+use crate::process::ProcessError;
 use output::Output;
 
 /// Downloads by opaque ID: who may have which file is decided in the same step that opens it.
@@ -124,8 +124,8 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl From<ServiceError> for Failure {
-    fn from(error: ServiceError) -> Self {
+impl From<ProcessError> for Failure {
+    fn from(error: ProcessError) -> Self {
         Self::Refused(error.to_string())
     }
 }

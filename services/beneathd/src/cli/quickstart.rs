@@ -18,7 +18,7 @@ use super::output::Output;
 use super::publish::Found;
 use super::{Failure, random};
 use crate::config::{self, Config};
-use crate::service;
+use crate::process;
 
 /// Make a user with a fresh password, publish the regular files of a folder, and serve them
 #[derive(Args, Debug)]
@@ -56,7 +56,7 @@ const ROOT: &str = "files";
 impl Quickstart {
     pub(super) fn run(&self) -> Result<(), Failure> {
         config::refuse_plaintext(self.listen).map_err(Failure::Usage)?;
-        let listener = service::bind(self.listen)?;
+        let listener = process::bind(self.listen)?;
         let root = self.root()?;
         let state = State::at(self.state.as_deref())?;
         let config = state.config(&self.directory, self.listen)?;
@@ -72,7 +72,7 @@ impl Quickstart {
         }
         let entries = publish(&catalog, &user, found.files)?;
 
-        service::run(listener, catalog, &config, |address| {
+        process::run(listener, catalog, &config, |address| {
             let base = catalog::base_url(&config, address);
             let files: Vec<_> = entries
                 .iter()

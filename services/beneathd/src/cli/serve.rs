@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Common, Failure, catalog};
-use crate::service;
+use crate::process;
 
 /// Run the service
 #[derive(Args, Debug)]
@@ -19,10 +19,10 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let config = self.common.config()?;
-        let listener = service::bind(config.listen)?;
+        let listener = process::bind(config.listen)?;
         let catalog = catalog::serving(&config)?;
         let output = self.common.output();
-        service::run(listener, catalog, &config, |address| {
+        process::run(listener, catalog, &config, |address| {
             let url = catalog::base_url(&config, address);
             output.result(&serde_json::json!({ "url": url }), || {
                 format!("listening on {url}")

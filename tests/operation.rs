@@ -1,0 +1,215 @@
+//! Commands take effect in a running service, and what they said stays said.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests build their own trees by name, and stop at the first surprise"
+)]
+
+use std::fs;
+
+use beneath_tests::{Beneathd, House, Published, beneathd, http, run};
+
+#[test]
+fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
+    let house = House::build();
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    house
+        .run_with(&["user", "add", "bob", "--password-stdin"], "secret\n")
+        .succeeds();
+    let file = house
+        .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
+        .published();
+
+    let mut serve = beneathd();
+    serve
+        .args(["serve", "--json", "--config"])
+        .arg(house.path("beneathd.toml"));
+    let service = Beneathd::start(serve);
+    let path = format!("/f/{}", file.id);
+    let status = |user: &str, password: &str| {
+        use base64::Engine as _;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        let answer = http::get(service.address(), &path, &format!("Basic {pair}"), "");
+        assert!(answer.status != 200 || answer.body == b"up");
+        answer.status
+    };
+
+    assert_eq!(status("alice", "secret"), 200);
+    assert_eq!(status("alice", "wrong"), 401);
+    assert_eq!(status("bob", "secret"), 404, "not granted looks like not there");
+    house.run(&["grant", &file.id, "user:bob"]).succeeds();
+    assert_eq!(status("bob", "secret"), 200);
+
+    house.run(&["revoke", &file.id, "user:alice"]).succeeds();
+    assert_eq!(
+        status("alice", "secret"),
+        404,
+        "a revocation that has returned is not overtaken"
+    );
+    house
+        .run_with(&["user", "passwd", "bob", "--password-stdin"], "changed\n")
+        .succeeds();
+    assert_eq!(status("bob", "secret"), 401, "a changed password is a revocation");
+    assert_eq!(status("bob", "changed"), 200);
+    house.run(&["unpublish", &file.id]).succeeds();
+    assert_eq!(status("bob", "changed"), 404);
+    house.run(&["user", "remove", "bob"]).succeeds();
+    assert_eq!(status("bob", "changed"), 401);
+}
+
+#[test]
+fn quickstart_with_a_state_folder_keeps_ids_and_can_be_served_afterwards() {
+    let house = House::build();
+    let state = house.path("state");
+    let more = [std::ffi::OsStr::new("--state"), state.as_os_str()];
+    let first = Beneathd::quickstart_with(&house.path("files"), more)
+        .started
+        .files[0]
+        .id
+        .clone();
+    let again = Beneathd::quickstart_with(&house.path("files"), more);
+    assert_eq!(again.started.files[0].id, first);
+    let answer = http::get(
+        again.address(),
+        &format!("/f/{first}"),
+        &again.authorization(),
+        "",
+    );
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"up".as_slice()));
+    drop(again);
+
+    let mut list = beneathd();
+    list.args(["list", "--json", "--config"])
+        .arg(state.join("beneathd.toml"));
+    assert_eq!(run(list, "").published().id, first);
+}
+
+#[test]
+fn sigterm_ends_the_service_with_code_zero() {
+    let house = House::build();
+    let mut service = Beneathd::quickstart(&house.path("files"));
+    assert_eq!(service.terminate(std::time::Duration::from_secs(5)), Some(0));
+}
+
+/// A running service with `report.txt` granted to alice, whose password is `secret`.
+fn shared(house: &House) -> (Beneathd, Published) {
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    let file = house
+        .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
+        .published();
+    let mut serve = beneathd();
+    serve
+        .args(["serve", "--json", "--config"])
+        .arg(house.path("beneathd.toml"));
+    (Beneathd::start(serve), file)
+}
+
+#[test]
+fn a_token_is_worth_what_its_user_may_until_it_is_revoked() {
+    let house = House::build();
+    let (service, file) = shared(&house);
+    let token = house
+        .run(&["token", "create", "alice"])
+        .succeeds()
+        .stdout
+        .trim()
+        .to_owned();
+    let status = |token: &str| {
+        http::get(
+            service.address(),
+            &format!("/f/{}", file.id),
+            &format!("Bearer {token}"),
+            "",
+        )
+        .status
+    };
+    assert_eq!(status(&token), 200);
+    assert_eq!(status("AAAA"), 401);
+    assert_eq!(status("not a token"), 401);
+    house.run(&["token", "revoke", "alice"]).succeeds();
+    assert_eq!(status(&token), 401);
+}
+
+#[test]
+fn a_link_for_one_download_is_not_taken_by_looking_and_gives_one() {
+    let house = House::build();
+    let (service, file) = shared(&house);
+    let made = house.run(&["link", "create", &file.id, "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made.succeeds().stdout).unwrap();
+    let path = made["url"].as_str().unwrap().split_once("/l/").unwrap().1;
+    let ask = |method: &str, more: &str| {
+        let request =
+            format!("{method} /l/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+        http::exchange(service.address(), request)
+    };
+
+    assert_eq!(ask("HEAD", "").status, 200);
+    let tag = ask("HEAD", "").field("etag").unwrap().to_owned();
+    assert_eq!(ask("GET", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    assert_eq!(ask("GET", "Sec-Purpose: prefetch\r\n").status, 503);
+    let answer = ask("GET", "");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"up".as_slice()));
+    assert_eq!(answer.field("referrer-policy"), Some("no-referrer"));
+    assert_eq!(ask("POST", "Content-Length: 0\r\n").status, 405);
+
+    // Another client: this one may come back within the grace window, to resume.
+    let url = format!("http://{}/l/{path}", service.address());
+    let elsewhere = || {
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "--silent",
+            "--interface",
+            "127.0.0.2",
+            "--output",
+            "/dev/null",
+            "--write-out",
+        ]);
+        let output = curl.args(["%{http_code}", &url]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(elsewhere(), "404", "the one use was taken");
+    let trail = house.run(&["audit", "--json"]);
+    assert!(trail.succeeds().stdout.contains("link.create"), "{trail:?}");
+    assert!(
+        !trail.stdout.contains(path),
+        "the secret of a link is in the trail"
+    );
+}
+
+#[test]
+fn users_of_another_server_log_in_with_the_passwords_they_have() {
+    let house = House::build();
+    let (service, file) = shared(&house);
+    // `htpasswd -s`: {SHA} of `password`.
+    fs::write(
+        house.path("htpasswd"),
+        "carol:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
+    )
+    .unwrap();
+    let passwords = house.path("htpasswd");
+    house
+        .run(&["import-htpasswd", passwords.to_str().unwrap()])
+        .succeeds();
+    house.run(&["grant", &file.id, "user:carol"]).succeeds();
+    let status = |pair: &str| {
+        http::get(
+            service.address(),
+            &format!("/f/{}", file.id),
+            &format!("Basic {pair}"),
+            "",
+        )
+        .status
+    };
+    assert_eq!(status("Y2Fyb2w6cGFzc3dvcmQ="), 200);
+    assert_eq!(status("Y2Fyb2w6d3Jvbmc="), 401);
+}
