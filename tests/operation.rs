@@ -213,3 +213,98 @@ fn users_of_another_server_log_in_with_the_passwords_they_have() {
     assert_eq!(status("Y2Fyb2w6cGFzc3dvcmQ="), 200);
     assert_eq!(status("Y2Fyb2w6d3Jvbmc="), 401);
 }
+
+#[test]
+fn whatever_is_not_for_a_user_answers_with_the_same_bytes() {
+    let house = House::build();
+    for name in ["forbidden", "vanished", "linked", "folder", "fifo", "unpublished"] {
+        fs::write(house.path("files").join(name), name).unwrap();
+    }
+    let (service, _) = shared(&house);
+    let publish = |name: &str, to: &[&str]| {
+        let place = format!("files:{name}");
+        house
+            .run(&[&["publish", &place, "--json"], to].concat())
+            .published()
+            .id
+    };
+    let to_alice = ["--to", "user:alice"];
+    let forbidden = publish("forbidden", &[]);
+    let [vanished, linked, folder, fifo, unpublished] =
+        ["vanished", "linked", "folder", "fifo", "unpublished"].map(|name| publish(name, &to_alice));
+    house.run(&["unpublish", &unpublished]).succeeds();
+    for name in ["vanished", "linked", "folder", "fifo"] {
+        fs::remove_file(house.path("files").join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/etc/passwd", house.path("files/linked")).unwrap();
+    fs::create_dir(house.path("files/folder")).unwrap();
+    let fifo_at = house.path("files/fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo_at,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+
+    let ask = |id: &str| {
+        // `alice:secret`
+        let answer = http::get(
+            service.address(),
+            &format!("/f/{id}"),
+            "Basic YWxpY2U6c2VjcmV0",
+            "",
+        );
+        let head: Vec<_> = answer
+            .head
+            .lines()
+            .filter(|line| !line.to_lowercase().starts_with("date:"))
+            .collect();
+        (answer.status, head.join("\n"), answer.body)
+    };
+    let unknown = ask("AAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(unknown.0, 404);
+    for (id, what) in [
+        (&forbidden, "forbidden"),
+        (&vanished, "vanished"),
+        (&linked, "a link"),
+        (&folder, "a folder"),
+        (&fifo, "a FIFO"),
+        (&unpublished, "unpublished"),
+    ] {
+        assert_eq!(ask(id), unknown, "{what}");
+    }
+    assert_eq!(ask("not-an-id"), unknown, "no ID at all");
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_answer_with_the_same_bytes_for_any_file() {
+    let house = House::build();
+    let (service, file) = shared(&house);
+    let ask = |pair: &str, id: &str| {
+        let answer = http::get(service.address(), &format!("/f/{id}"), pair, "");
+        let head: Vec<_> = answer
+            .head
+            .lines()
+            .filter(|line| !line.to_lowercase().starts_with("date:"))
+            .collect();
+        (answer.status, head.join("\n"), answer.body)
+    };
+    let (wrong, unknown) = ("Basic YWxpY2U6d3Jvbmc=", "Basic bm9ib2R5Ondyb25n");
+    let first = ask(wrong, &file.id);
+    assert_eq!(first.0, 401);
+    assert!(
+        first.1.contains(r#"Basic realm="beneath", charset="UTF-8""#),
+        "{}",
+        first.1
+    );
+    for (pair, id) in [
+        (wrong, "AAAAAAAAAAAAAAAAAAAAAA"),
+        (unknown, file.id.as_str()),
+        ("Basic %%%", file.id.as_str()),
+        ("Digest x", file.id.as_str()),
+    ] {
+        assert_eq!(ask(pair, id), first, "{pair} {id}");
+    }
+}
