@@ -13,7 +13,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use beneath_tests::{House, Outcome, beneathd, run};
+use beneath_tests::{Beneathd, House, Outcome, beneathd, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 fn quickstart(directory: &Path, more: &[&str]) -> Outcome {
@@ -46,6 +46,72 @@ fn quickstart_on_a_taken_port_names_the_address() {
 fn quickstart_refuses_to_send_passwords_over_a_network_in_plain_text() {
     let house = House::build();
     quickstart(&house.path("files"), &["--listen", "0.0.0.0:0"]).fails(2, &["0.0.0.0", "TLS"]);
+}
+
+#[test]
+fn quickstart_never_publishes_its_own_catalog() {
+    let house = House::build();
+    let files = house.path("files");
+    let it = files.to_str().unwrap();
+    quickstart(&files, &["--listen", "127.0.0.1:0", "--state", it]).fails(1, &[it, "another"]);
+    assert!(!files.join("beneathd.toml").exists());
+
+    let state = files.join("state");
+    let more = ["--recursive".as_ref(), "--state".as_ref(), state.as_os_str()];
+    let service = Beneathd::quickstart_with(&files, more);
+    assert!(service.started.files.iter().any(|file| file.name == "report.txt"));
+    let secrets = service
+        .started
+        .files
+        .iter()
+        .filter(|file| file.name.starts_with("catalog.db"));
+    assert_eq!(secrets.count(), 0);
+}
+
+#[test]
+fn quickstart_overwrites_no_configuration() {
+    let house = House::build();
+    let text = "[roots.other]\npath = \"elsewhere\"\n";
+    fs::create_dir(house.path("state")).unwrap();
+    fs::write(house.path("state/beneathd.toml"), text).unwrap();
+    let state = house.path("state");
+    let more = ["--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()];
+    quickstart(&house.path("files"), &more).fails(1, &["beneathd.toml", "is not for"]);
+    assert_eq!(fs::read_to_string(state.join("beneathd.toml")).unwrap(), text);
+}
+
+#[test]
+fn a_second_quickstart_does_not_change_the_password_of_the_first() {
+    let house = House::build();
+    let state = house.path("state");
+    let more = [std::ffi::OsStr::new("--state"), state.as_os_str()];
+    let _first = Beneathd::quickstart_with(&house.path("files"), more);
+    let more = ["--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()];
+    quickstart(&house.path("files"), &more).fails(1, &["another quickstart"]);
+}
+
+#[test]
+fn a_grant_that_no_calendar_can_write_is_refused() {
+    let house = House::build();
+    house
+        .run(&[
+            "grant",
+            "AAECAwQFBgcICQoLDA0ODw",
+            "user:alice",
+            "--expires",
+            "8000y",
+        ])
+        .fails(2, &["--expires", "9999"]);
+}
+
+#[test]
+fn durations_beyond_reason_are_named() {
+    let house = House::build();
+    house.configure("revocation_bound = \"30d\"\n[limits]\nidle_timeout = \"500000000000years\"\n");
+    house.run(&["check"]).fails(
+        2,
+        &["revocation_bound", "10 minutes", "limits.idle_timeout", "a year"],
+    );
 }
 
 #[test]

@@ -406,10 +406,10 @@ impl Default for Options {
 
 impl Options {
     /// How long after a revocation bytes may still flow, at most, whoever made the change: 1 s by default, no less than
-    /// 20 ms.
+    /// 20 ms, no more than 10 minutes.
     #[must_use]
     pub fn revocation_bound(mut self, bound: Duration) -> Self {
-        self.revocation_bound = bound.max(Duration::from_millis(20));
+        self.revocation_bound = bound.clamp(Duration::from_millis(20), Duration::from_secs(600));
         self
     }
 

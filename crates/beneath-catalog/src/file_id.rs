@@ -32,11 +32,17 @@ impl FileId {
     /// How many characters the one spelling has.
     pub const LEN: usize = 22;
 
-    /// A fresh one from the operating system's randomness.
+    /// A fresh one from the operating system's randomness. One in 64 would be spelt with a `-` in front, which every
+    /// command line takes for an option: those are drawn again.
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        const HYPHEN: u8 = 62;
         let mut bits = [0; 16];
-        getrandom::fill(&mut bits)?;
-        Ok(Self(bits))
+        loop {
+            getrandom::fill(&mut bits)?;
+            if bits[0] >> 2 != HYPHEN {
+                return Ok(Self(bits));
+            }
+        }
     }
 
     pub(crate) const fn from_bytes(bits: [u8; 16]) -> Self {

@@ -8,8 +8,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 
 use crate::error::ParseError;
 
-/// The name of a user: 1 to 128 bytes of UTF-8 in NFC, without colon (RFC 7617 §2), control characters, or white
-/// space at either end.
+/// The name of a user: 1 to 128 bytes of UTF-8 in NFC, without colon (RFC 7617 §2), control or invisible
+/// format characters, or white space at either end.
 ///
 /// Parsing brings text to Unicode Normalization Form C, so that the same letters typed on two keyboards are one name
 /// (RFC 8265 §3). Letter case is kept and matters at login, but no two users differ in case only.
@@ -192,10 +192,23 @@ fn parse_name(what: &'static str, text: &str) -> Result<Arc<str>, ParseError> {
         long if long.len() > MAX_NAME => "is longer than 128 bytes",
         name if name.contains(':') => "holds a colon",
         name if name.contains(char::is_control) => "holds a control character",
+        name if name.contains(is_invisible) => {
+            "holds a character that draws nothing or turns the text around"
+        }
         name if name.trim() != name => "begins or ends with white space",
         _ => return Ok(name.into()),
     };
     Err(ParseError::new(what, reason))
+}
+
+/// Format characters by which two names that look alike differ, or a line on a terminal or in an audit trail reads
+/// otherwise than it is (RFC 8264 §9.13; CVE-2021-42574): zero-width ones, bidirectional controls, tags.
+const fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 const MAX_NAME: usize = 128;

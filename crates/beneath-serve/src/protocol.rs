@@ -135,7 +135,10 @@ pub(crate) fn http2_builder(limits: &Limits, executor: Begun) -> http2::Builder<
         .initial_stream_window_size(256 * 1024)
         // What of a response may wait in user space, for each stream.
         .max_send_buf_size(128 * 1024)
-        .keep_alive_interval(limits.idle_timeout.min(limits.stall_timeout))
-        .keep_alive_timeout(limits.stall_timeout);
+        .keep_alive_interval(limits.idle_timeout.min(limits.stall_timeout).min(A_DAY))
+        .keep_alive_timeout(limits.stall_timeout.min(A_DAY));
     builder
 }
+
+/// hyper adds what it is told to the clock, and panics where that overflows; `Duration::MAX` is a legal limit.
+const A_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);

@@ -54,7 +54,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the file, and the key and line of each problem.
+    /// [`ConfigError`] naming the file and: what is not TOML or not a known key with its line, at the first one; what
+    /// has no meaning with its key, all of it.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let (path, text) = read(named)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -213,7 +214,7 @@ impl Raw {
             .and_then(|raw| problems.note(parse_listen("metrics.listen", &raw.listen)));
         let catalog = problems.note(parse_catalog(&self.catalog, folder));
         let bound = self.revocation_bound.as_deref().unwrap_or("1s");
-        let revocation_bound = problems.note(parse_duration("revocation_bound", bound));
+        let revocation_bound = problems.note(parse_revocation_bound(bound));
         let public_url = self
             .public_url
             .and_then(|url| problems.note(parse_public_url(&url)));
@@ -333,6 +334,17 @@ impl Problems {
     }
 }
 
+/// An administrative change waits this long for a process that died, so a typing error must not make it wait for ever.
+fn parse_revocation_bound(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(600);
+    match parse_duration("revocation_bound", text)? {
+        bound if bound <= LONGEST => Ok(bound),
+        _ => Err(format!(
+            "`revocation_bound`: {text:?} is longer than 10 minutes, which a revocation could take to be effective"
+        )),
+    }
+}
+
 fn parse_listen(key: &str, text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{key}`: {text:?} is not an address and port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")
@@ -342,24 +354,30 @@ fn parse_listen(key: &str, text: &str) -> Result<SocketAddr, String> {
 fn parse_catalog(text: &str, folder: &Path) -> Result<StoreUrl, String> {
     let url = text
         .parse::<StoreUrl>()
-        .map_err(|error| format!("`catalog`: {text:?}: {error}"))?;
+        // Not repeated: the URL of a database server may hold a password.
+        .map_err(|error| format!("`catalog`: {error}"))?;
     Ok(url.relative_to(folder))
 }
 
 fn parse_public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let valid = url.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
-    });
+        let plain_host = uri.authority().is_some_and(|host| !host.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && plain_host && uri.query().is_none()
+    }) && !url.contains('#');
     valid.then(|| url.to_owned()).ok_or_else(|| {
         format!("`public_url`: {text:?} is not an http or https URL, such as \"https://files.example.org\"")
     })
 }
 
+/// Clocks overflow somewhere beyond it, and nobody waits that long.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 fn parse_duration(key: &str, text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err(format!("`{key}`: must be longer than zero")),
+        Ok(Duration::ZERO) => Err(format!("`{key}`: must be longer than zero")),
+        Ok(duration) if duration > LONGEST => Err(format!("`{key}`: {text:?} is longer than a year")),
+        Ok(duration) => Ok(duration),
         Err(error) => Err(format!(
             "`{key}`: {text:?} is not a duration, such as \"30s\" or \"500ms\": {error}"
         )),

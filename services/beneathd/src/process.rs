@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use beneath_catalog::Catalog;
 use beneath_serve::{Drained, Server};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -34,26 +34,49 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ProcessError> {
     TcpListener::bind(address).map_err(|error| ProcessError(format!("cannot listen on {address}: {error}")))
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. Calls `listening` as soon as connections are accepted.
-pub(crate) fn run(
+/// Prepares the catalog, then serves until SIGTERM or SIGINT, then drains; a second signal cuts what is left. Calls
+/// `listening`, with what else was prepared, as soon as connections are accepted. A signal during the preparation ends
+/// it, too, so that whoever made a temporary folder gets to remove it.
+pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
     listener: TcpListener,
-    catalog: Catalog,
     config: &Config,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), ProcessError> {
+    prepare: impl FnOnce() -> Result<(Catalog, T), E> + Send + 'static,
+    listening: impl FnOnce(SocketAddr, T),
+) -> Result<(), E> {
     let log = telemetry::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| ProcessError(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(listener, Service::new(catalog, &log), config, listening))
+    let mut abandoned = false;
+    let done = runtime.block_on(async {
+        let mut stop =
+            Stop::new().map_err(|error| ProcessError(format!("cannot wait for signals: {error}")))?;
+        let prepared = tokio::select! {
+            prepared = tokio::task::spawn_blocking(prepare) => prepared,
+            () = stop.asked() => {
+                abandoned = true;
+                return Ok(());
+            }
+        };
+        let (catalog, more) =
+            prepared.map_err(|error| ProcessError(format!("the catalog was not prepared: {error}")))??;
+        let listening = |address| listening(address, more);
+        Ok(serve(listener, Service::new(catalog, &log), config, stop, listening).await?)
+    });
+    if abandoned {
+        // Nobody waits for what will not be served.
+        runtime.shutdown_background();
+    }
+    done
 }
 
 async fn serve(
     listener: TcpListener,
     service: Service,
     config: &Config,
+    mut stop: Stop,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ProcessError> {
     let service = Arc::new(service);
@@ -69,9 +92,20 @@ async fn serve(
         let stop = stopped.clone().cancelled_owned();
         tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), stop));
     }
-    let stop = shutdown().map_err(|error| ProcessError(format!("cannot wait for signals: {error}")))?;
     listening(server.local_addr());
-    match server.serve(routes::app(service), stop).await? {
+    let drain = CancellationToken::new();
+    let insisted = async {
+        stop.asked().await;
+        drain.cancel();
+        stop.asked().await;
+    };
+    let drained = tokio::select! {
+        drained = server.serve(routes::app(service), drain.clone().cancelled_owned()) => drained?,
+        () = insisted => {
+            return Err(ProcessError("stopped at the second signal; open connections were cut".to_owned()));
+        }
+    };
+    match drained {
         Drained { aborted: 0, .. } => Ok(()),
         Drained { aborted, .. } => Err(ProcessError(format!(
             "stopped; {aborted} connections were cut at limits.drain_timeout"
@@ -79,14 +113,25 @@ async fn serve(
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT. Registered before it is awaited, so that no signal is missed.
-fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// SIGTERM and SIGINT. Registered when it is made, so that no signal is missed before it is awaited.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Completes at the next signal.
+    async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }

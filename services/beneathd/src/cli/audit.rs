@@ -45,7 +45,9 @@ impl Audit {
         let mut after = None;
         loop {
             let records = operator.audit(since, after, PAGE)?;
-            records.iter().for_each(|record| self.show(record));
+            if records.iter().try_for_each(|record| self.show(record)).is_err() {
+                return Ok(()); // Nobody reads any more.
+            }
             after = records.last().map(|record| record.place).or(after);
             match (records.len() == PAGE, self.follow) {
                 (true, _) => {}
@@ -55,7 +57,7 @@ impl Audit {
         }
     }
 
-    fn show(&self, record: &AuditRecord) {
+    fn show(&self, record: &AuditRecord) -> std::io::Result<()> {
         let printed = Printed {
             at: humantime::format_rfc3339_millis(record.at).to_string(),
             actor: &record.actor,
@@ -66,7 +68,7 @@ impl Audit {
             bytes: record.bytes,
             address: record.address.as_deref(),
         };
-        self.common.output().result(&printed, || printed.line());
+        self.common.output().try_result(&printed, || printed.line())
     }
 }
 

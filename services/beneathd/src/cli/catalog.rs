@@ -1,5 +1,6 @@
 //! The catalog as the commands use it, and what they print of it.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -158,9 +159,13 @@ pub(super) fn base_url(config: &Config, listening: SocketAddr) -> String {
     })
 }
 
-/// A time as RFC 3339 writes it.
+/// A time as RFC 3339 writes it; what it cannot write, from the year 10000 on, as the last second it can.
 pub(super) fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_seconds(time)) {
+        Ok(()) => text,
+        Err(_) => "9999-12-31T23:59:59Z".to_owned(),
+    }
 }
 
 impl From<ConnectError> for Failure {

@@ -1,6 +1,6 @@
 //! `beneathd unpublish`, `grant`, `revoke`, `list`, `show`: what is published, and to whom.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use beneath_catalog::{FileId, Published, Subject};
 use clap::Args;
@@ -13,6 +13,7 @@ use super::{Common, Failure, catalog};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd unpublish 8kRXzGkFyVE0Y1u3rEJ2Vg")]
 pub(super) struct Unpublish {
+    /// IDs of files, as `list` shows them
     #[arg(required = true)]
     id: Vec<FileId>,
     #[command(flatten)]
@@ -23,6 +24,7 @@ pub(super) struct Unpublish {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd grant 8kRXzGkFyVE0Y1u3rEJ2Vg user:alice --expires 7d")]
 pub(super) struct Grant {
+    /// The ID of a file, as `list` shows it
     id: FileId,
     /// user:NAME or group:NAME
     subject: Subject,
@@ -37,6 +39,7 @@ pub(super) struct Grant {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd revoke 8kRXzGkFyVE0Y1u3rEJ2Vg user:alice")]
 pub(super) struct Revoke {
+    /// The ID of a file, as `list` shows it
     id: FileId,
     /// user:NAME or group:NAME
     subject: Subject,
@@ -56,6 +59,7 @@ pub(super) struct List {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd show 8kRXzGkFyVE0Y1u3rEJ2Vg")]
 pub(super) struct Show {
+    /// The ID of a file, as `list` shows it
     id: FileId,
     #[command(flatten)]
     common: Common,
@@ -191,6 +195,15 @@ pub(super) fn expiry(lasts: Option<humantime::Duration>) -> Result<Option<System
         return Ok(None);
     };
     let expires = SystemTime::now().checked_add(*lasts).filter(|_| !lasts.is_zero());
-    let expires = expires.ok_or_else(|| Failure::Usage(format!("--expires {lasts}: not a time to come")))?;
+    // Beyond it RFC 3339 has no way to write the time.
+    let expires = expires.filter(|expires| *expires < UNIX_EPOCH + YEAR_10000);
+    let expires = expires.ok_or_else(|| {
+        Failure::Usage(format!(
+            "--expires {lasts}: not a time between now and the year 9999"
+        ))
+    })?;
     Ok(Some(expires))
 }
+
+/// From 1970 to the end of the year 9999.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);

@@ -30,6 +30,7 @@ enum Act {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd group add finance")]
 struct Named {
+    /// The name of the group
     group: GroupName,
     #[command(flatten)]
     common: Common,
@@ -38,7 +39,9 @@ struct Named {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd group join finance alice")]
 struct Membership {
+    /// The name of the group
     group: GroupName,
+    /// What the user logs in with
     user: UserName,
     #[command(flatten)]
     common: Common,

@@ -11,6 +11,7 @@ use super::{Common, Failure, catalog};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd import-htpasswd /etc/nginx/htpasswd")]
 pub(super) struct ImportHtpasswd {
+    /// The htpasswd file
     file: PathBuf,
     /// What they may do besides downloading what was granted: reader, publisher or admin
     #[arg(long, default_value = "reader")]

@@ -26,6 +26,7 @@ enum Act {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd link create 8kRXzGkFyVE0Y1u3rEJ2Vg --ttl 1h --uses 1")]
 struct Create {
+    /// The ID of a file, as `list` shows it
     id: FileId,
     /// How long it lasts, 30 days at most
     #[arg(long, value_name = "DURATION", default_value = "1h")]

@@ -26,13 +26,22 @@ impl Output {
 
     /// One result: as a JSON object on a line of its own, or as the sentence.
     pub(super) fn result(self, value: &impl Serialize, sentence: impl FnOnce() -> String) {
+        // A closed pipe is the reader's choice, not our failure.
+        let _ = self.try_result(value, sentence);
+    }
+
+    /// As [`result`](Self::result), for a command that has no end of its own: it ends when nobody reads any more.
+    pub(super) fn try_result(
+        self,
+        value: &impl Serialize,
+        sentence: impl FnOnce() -> String,
+    ) -> std::io::Result<()> {
         let line = if self.json {
             serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
         } else {
             sentence()
         };
-        // A closed pipe is the reader's choice, not our failure.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        writeln!(std::io::stdout(), "{line}")
     }
 
     /// That something was done to somebody or something.

@@ -1,11 +1,12 @@
 //! `beneathd publish`: a file beneath a root gets an ID.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use beneath::{EntryKind, RelPath, Root};
+use beneath::{EntryKind, Identity, RelPath, Root};
 use beneath_catalog::{Entry, Pin, Publication, RootName, Subject};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::catalog::PublishedFile;
 use super::{Common, Failure, catalog, files};
@@ -18,7 +19,7 @@ use super::{Common, Failure, catalog, files};
 )]
 pub(super) struct Publish {
     /// Root and path of a file, as ROOT:PATH
-    #[arg(required = true, value_name = "ROOT:PATH", value_parser = Place::parse)]
+    #[arg(required = true, value_name = "ROOT:PATH", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     places: Vec<Place>,
     /// PATH is a folder: publish every regular file in it and below; `ROOT:` is the whole root
     #[arg(long)]
@@ -47,12 +48,17 @@ struct Place {
 }
 
 impl Place {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (root, path) = text.split_once(':').ok_or("it is not ROOT:PATH")?;
-        let root = root.parse::<RootName>().map_err(|error| error.to_string())?;
+    /// The path need not be UTF-8: a name is bytes.
+    fn parse(text: OsString) -> Result<Self, String> {
+        let text = text.into_vec();
+        let mut parts = text.splitn(2, |&byte| byte == b':');
+        let (Some(root), Some(path)) = (parts.next(), parts.next()) else {
+            return Err("it is not ROOT:PATH".to_owned());
+        };
+        let root = String::from_utf8_lossy(root).parse::<RootName>();
         Ok(Self {
-            root,
-            path: path.into(),
+            root: root.map_err(|error| error.to_string())?,
+            path: OsString::from_vec(path.to_vec()),
         })
     }
 
@@ -85,10 +91,10 @@ impl Publish {
                 let file = PublishedFile::new(&entry, &base);
                 self.common.output().result(&file, || file.line());
             }
-            for path in found.skipped {
+            for (path, why) in found.skipped {
                 self.common
                     .output()
-                    .remark(&format!("not a regular file, not published: {path:?}"));
+                    .remark(&format!("not published: {path:?}: {why}"));
             }
         }
         Ok(())
@@ -115,59 +121,89 @@ impl Publish {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<RelPath>,
-    /// Links, FIFOs, devices; and folders, where those are not wanted.
-    pub(super) skipped: Vec<RelPath>,
+    /// Links, FIFOs, devices; folders that are not wanted or cannot be read; and why.
+    pub(super) skipped: Vec<(RelPath, String)>,
 }
 
 fn below(root: &Root, place: &Place) -> Result<Found, Failure> {
     if place.path.is_empty() {
-        return Found::in_folder(root, None, true);
+        return Found::in_folder(root, None, true, None);
     }
     let path = place.path()?;
     let folder = root
         .open_root(&path)
         .map_err(|error| Failure::Refused(format!("{path:?}: {error}")))?;
-    Found::in_folder(&folder, Some(&path), true)
+    Found::in_folder(&folder, Some(&path), true, None)
 }
 
 impl Found {
-    /// The files of `folder`, which lies at `at` beneath its root, in the order of their names.
-    pub(super) fn in_folder(folder: &Root, at: Option<&RelPath>, recursive: bool) -> Result<Self, Failure> {
+    /// The files of `folder`, which lies at `at` beneath its root, in the order of their names. Whatever lies in the
+    /// folder `except` is left out.
+    pub(super) fn in_folder(
+        folder: &Root,
+        at: Option<&RelPath>,
+        recursive: bool,
+        except: Option<&Identity>,
+    ) -> Result<Self, Failure> {
         let mut found = Self::default();
-        found.add(folder, at, recursive)?;
+        found.add(folder, at, recursive, except)?;
         Ok(found)
     }
 
-    fn add(&mut self, folder: &Root, at: Option<&RelPath>, recursive: bool) -> Result<(), Failure> {
-        let refused = |path: &RelPath, error| Failure::Refused(format!("{path:?}: {error}"));
-        let entries = folder
-            .entries(MAX_ENTRIES)
-            .map_err(|error| Failure::Refused(error.to_string()))?;
-        if !entries.is_complete() {
-            return Err(Failure::Refused(format!(
-                "a folder has more than {MAX_ENTRIES} entries: {at:?}"
-            )));
-        }
-        let mut entries: Vec<_> = entries.into_iter().collect();
-        entries.sort_by(|one, other| one.name().cmp(other.name()));
-        for entry in entries {
-            let name = entry.name();
-            let path = match at {
-                Some(at) => at.join(name).map_err(|error| refused(name, error))?,
-                None => name.clone(),
-            };
+    fn add(
+        &mut self,
+        folder: &Root,
+        at: Option<&RelPath>,
+        recursive: bool,
+        except: Option<&Identity>,
+    ) -> Result<(), Failure> {
+        for (path, name, kind) in listed(folder, at)? {
             // The hint saves opening what is none; publishing opens, and decides.
-            match entry.kind() {
+            match kind {
                 EntryKind::File | EntryKind::Unknown => self.files.push(path),
-                EntryKind::Directory if recursive => {
-                    let inner = folder.open_root(name).map_err(|error| refused(&path, error))?;
-                    self.add(&inner, Some(&path), recursive)?;
-                }
-                _ => self.skipped.push(path),
+                EntryKind::Directory if recursive => match inner(folder, &name, except) {
+                    Ok(inner) => self.add(&inner, Some(&path), recursive, except)?,
+                    Err(why) => self.skipped.push((path, why)),
+                },
+                _ => self.skipped.push((path, "not a regular file".to_owned())),
             }
         }
         Ok(())
     }
+}
+
+/// What a folder holds: path beneath the root, name in the folder, kind; in the order of the names.
+fn listed(folder: &Root, at: Option<&RelPath>) -> Result<Vec<(RelPath, RelPath, EntryKind)>, Failure> {
+    let shown = at.map_or_else(|| "the folder".to_owned(), |at| format!("{at:?}"));
+    let refused = |error| Failure::Refused(format!("{shown}: {error}"));
+    let entries = folder.entries(MAX_ENTRIES).map_err(refused)?;
+    if !entries.is_complete() {
+        return Err(Failure::Refused(format!(
+            "{shown}: has more than {MAX_ENTRIES} entries, or one with a name longer than 255 bytes"
+        )));
+    }
+    let mut entries: Vec<_> = entries.into_iter().collect();
+    entries.sort_by(|one, other| one.name().cmp(other.name()));
+    let placed = entries.into_iter().map(|entry| {
+        let name = entry.name();
+        let path = at
+            .map_or_else(|| Ok(name.clone()), |at| at.join(name))
+            .map_err(refused)?;
+        Ok((path, name.clone(), entry.kind()))
+    });
+    placed.collect()
+}
+
+/// A folder in a folder, or why it is left out.
+fn inner(folder: &Root, name: &RelPath, except: Option<&Identity>) -> Result<Root, String> {
+    let inner = folder.open_root(name).map_err(|error| error.to_string())?;
+    let metadata = inner.metadata().map_err(|error| error.to_string())?;
+    if except == Some(metadata.identity()) {
+        return Err("the state folder".to_owned());
+    }
+    // Held without the right to read it, so far.
+    inner.entries(0).map_err(|error| error.to_string())?;
+    Ok(inner)
 }
 
 /// The longest folder that is listed in one go.

@@ -1,11 +1,13 @@
 //! `beneathd quickstart`: from a folder to a download, with nothing to configure.
 
 use std::fmt::Display;
+use std::fs;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use beneath::{RelPath, Root, ambient_authority};
+use beneath::{Identity, RelPath, Root, ambient_authority};
 use beneath_catalog::{
     AdminErrorKind, Catalog, Entry, Password, Publication, Role, RootName, Subject, UserName,
 };
@@ -17,7 +19,7 @@ use super::catalog::{self, PublishedFile};
 use super::output::Output;
 use super::publish::Found;
 use super::{Failure, random};
-use crate::config::{self, Config};
+use crate::config::{Config, RootConfig};
 use crate::process;
 
 /// Make a user with a fresh password, publish the regular files of a folder, and serve them
@@ -50,29 +52,31 @@ struct Started<'a> {
     files: &'a [PublishedFile],
 }
 
+const CONFIGURATION: &str = "beneathd.toml";
 const USER: &str = "guest";
 const ROOT: &str = "files";
 
 impl Quickstart {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        config::refuse_plaintext(self.listen).map_err(Failure::Usage)?;
+        if !self.listen.ip().is_loopback() {
+            return Err(Failure::Usage(format!(
+                "--listen {}: is not a loopback address, and quickstart has no TLS, so the password would cross the \
+                 network readable; configure TLS and use `beneathd serve`",
+                self.listen
+            )));
+        }
         let listener = process::bind(self.listen)?;
         let root = self.root()?;
-        let state = State::at(self.state.as_deref())?;
-        let config = state.config(&self.directory, self.listen)?;
+        let state = State::at(self.state.as_deref(), &root)?;
+        let config = state.config(&self.directory, &root, self.listen)?;
         let password = random::password()?;
 
-        let catalog = catalog::serving(&config)?;
-        let user: UserName = USER.parse().map_err(refused)?;
-        set_up_user(&catalog, &user, &password)?;
-        let found = Found::in_folder(&root, None, self.recursive)?;
-        let output = Output::new(self.json);
-        for path in &found.skipped {
-            output.remark(&format!("not published: {path:?} is not a regular file"));
-        }
-        let entries = publish(&catalog, &user, found.files)?;
-
-        process::run(listener, catalog, &config, |address| {
+        let prepare = {
+            let (config, password, except) = (config.clone(), password.clone(), state.identity);
+            let (recursive, output) = (self.recursive, Output::new(self.json));
+            move || prepare(&config, &root, &password, recursive, &except, output)
+        };
+        process::run(listener, &config, prepare, |address, entries| {
             let base = catalog::base_url(&config, address);
             let files: Vec<_> = entries
                 .iter()
@@ -84,9 +88,8 @@ impl Quickstart {
                 password: &password,
                 files: &files,
             };
-            output.result(&started, || started.lines());
-        })?;
-        Ok(())
+            Output::new(self.json).result(&started, || started.lines());
+        })
     }
 
     /// Says what is wrong with the folder before anything is made.
@@ -99,41 +102,85 @@ impl Quickstart {
 /// Where the catalog is kept; removed at the end unless the user named the place.
 struct State {
     folder: PathBuf,
+    /// Which folder it is, so that the catalog in it is never published.
+    identity: Identity,
+    /// Locked for as long as this is held: a second quickstart would change the first one's password.
+    configuration: fs::File,
     _temporary: Option<TempDir>,
 }
 
 impl State {
-    fn at(named: Option<&Path>) -> Result<Self, Failure> {
+    fn at(named: Option<&Path>, served: &Root) -> Result<Self, Failure> {
         let failed = |error| Failure::Refused(format!("the state folder cannot be made: {error}"));
         if let Some(folder) = named {
-            let made = std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|error| Failure::Refused(format!("{}: {error}", folder.display())))?;
-            return Ok(Self {
-                folder: folder.to_path_buf(),
-                _temporary: None,
-            });
+            return Self::in_folder(folder.to_path_buf(), None, served);
         }
         let temporary = tempfile::Builder::new()
             .prefix("beneathd-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(failed)?;
+        Self::in_folder(temporary.path().to_path_buf(), Some(temporary), served)
+    }
+
+    fn in_folder(folder: PathBuf, temporary: Option<TempDir>, served: &Root) -> Result<Self, Failure> {
+        let identity = identity_beside(&folder, served)?;
+        let path = folder.join(CONFIGURATION);
+        let failed = |error: &dyn Display| Failure::Refused(format!("{}: {error}", path.display()));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "not a served file: the operator named the folder"
+        )]
+        let opened = fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path);
+        let configuration = opened.map_err(|error| failed(&error))?;
+        configuration.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => failed(&"another quickstart is using this state folder"),
+            fs::TryLockError::Error(error) => failed(&error),
+        })?;
         Ok(Self {
-            folder: temporary.path().to_path_buf(),
-            _temporary: Some(temporary),
+            folder,
+            identity,
+            configuration,
+            _temporary: temporary,
         })
     }
 
-    /// Writes the configuration that `beneathd serve` would take, and reads it back.
-    fn config(&self, directory: &Path, listen: SocketAddr) -> Result<Config, Failure> {
-        let path = self.folder.join("beneathd.toml");
+    /// The configuration that `beneathd serve` would take: the one that is there, if it is for this directory, or a
+    /// new one. Nothing is overwritten, and no ID comes to mean a file of another folder.
+    fn config(&self, directory: &Path, root: &Root, listen: SocketAddr) -> Result<Config, Failure> {
+        let path = self.folder.join(CONFIGURATION);
         let failed = |error: &dyn Display| Failure::Refused(format!("{}: {error}", path.display()));
-        let directory = std::path::absolute(directory).map_err(|error| failed(&error))?;
+        let written = self.configuration.metadata().map_err(|error| failed(&error))?;
+        if written.len() == 0 {
+            self.write(directory, listen).map_err(|error| failed(&error))?;
+        }
+        let config = Config::load(Some(&path))?;
+        let serves = |configured: &RootConfig| {
+            let configured = configured.open()?.metadata()?;
+            Ok::<_, beneath::Error>(configured.identity() == root.metadata()?.identity())
+        };
+        let name: RootName = ROOT.parse().map_err(refused)?;
+        match config.roots.get(&name).map(serves) {
+            Some(Ok(true)) => Ok(Config { listen, ..config }),
+            _ => Err(failed(&format!(
+                "is not for {}: name another folder with --state",
+                directory.display()
+            ))),
+        }
+    }
+
+    fn write(&self, directory: &Path, listen: SocketAddr) -> io::Result<()> {
+        let directory = std::path::absolute(directory)?;
         let directory = directory
             .to_str()
-            .ok_or_else(|| failed(&"the name of the folder is not UTF-8"))?;
+            .ok_or_else(|| io::Error::other("the name of the folder is not UTF-8"))?;
         let text = toml::to_string(&Written {
             listen,
             catalog: "sqlite:catalog.db",
@@ -141,10 +188,22 @@ impl State {
                 files: WrittenRoot { path: directory },
             },
         });
-        let text = text.map_err(|error| failed(&error))?;
-        std::fs::write(&path, text).map_err(|error| failed(&error))?;
-        Ok(Config::load(Some(&path))?)
+        (&self.configuration).write_all(text.map_err(io::Error::other)?.as_bytes())
     }
+}
+
+/// Which folder this is; refused where it is the served one itself.
+fn identity_beside(folder: &Path, served: &Root) -> Result<Identity, Failure> {
+    let failed = |error: &dyn Display| Failure::Refused(format!("{}: {error}", folder.display()));
+    let opened = Root::open_ambient(folder, ambient_authority()).map_err(|error| failed(&error))?;
+    let metadata = opened.metadata().map_err(|error| failed(&error))?;
+    let served = served.metadata().map_err(|error| failed(&error))?;
+    if metadata.identity() == served.identity() {
+        return Err(failed(
+            &"is the folder to be published; the catalog must lie in another one",
+        ));
+    }
+    Ok(*metadata.identity())
 }
 
 #[derive(Serialize)]
@@ -164,6 +223,27 @@ struct WrittenRoot<'a> {
     path: &'a str,
 }
 
+/// The catalog with its user and what is published in it.
+fn prepare(
+    config: &Config,
+    root: &Root,
+    password: &str,
+    recursive: bool,
+    except: &Identity,
+    output: Output,
+) -> Result<(Catalog, Vec<Entry>), Failure> {
+    let catalog = catalog::serving(config)?;
+    let user: UserName = USER.parse().map_err(refused)?;
+    set_up_user(&catalog, &user, password)?;
+    let found = Found::in_folder(root, None, recursive, Some(except))?;
+    let mut skipped = found.skipped;
+    let entries = publish(&catalog, &user, found.files, &mut skipped)?;
+    for (path, why) in &skipped {
+        output.remark(&format!("not published: {path:?}: {why}"));
+    }
+    Ok((catalog, entries))
+}
+
 /// The password is fresh each time; only its record is kept.
 fn set_up_user(catalog: &Catalog, user: &UserName, password: &str) -> Result<(), Failure> {
     let password: Password = password.parse().map_err(refused)?;
@@ -176,19 +256,30 @@ fn set_up_user(catalog: &Catalog, user: &UserName, password: &str) -> Result<(),
     Ok(())
 }
 
-/// A file that an earlier run published keeps its ID.
-fn publish(catalog: &Catalog, user: &UserName, paths: Vec<RelPath>) -> Result<Vec<Entry>, Failure> {
+/// A file that an earlier run published keeps its ID. One that cannot be opened does not keep the others back.
+fn publish(
+    catalog: &Catalog,
+    user: &UserName,
+    paths: Vec<RelPath>,
+    skipped: &mut Vec<(RelPath, String)>,
+) -> Result<Vec<Entry>, Failure> {
     let operator = catalog::operator(catalog);
     let root: RootName = ROOT.parse().map_err(refused)?;
     let to = Subject::User(user.clone());
-    let publish = |path: RelPath| {
+    let mut entries = Vec::new();
+    for path in paths {
         if let Some(known) = operator.files_at(&root, &path)?.into_iter().next() {
-            return Ok(known);
+            entries.push(known);
+            continue;
         }
-        let publication = Publication::new(root.clone(), path).to(to.clone(), None);
-        Ok::<_, Failure>(operator.publish(&publication)?.into_value())
-    };
-    paths.into_iter().map(publish).collect()
+        let publication = Publication::new(root.clone(), path.clone()).to(to.clone(), None);
+        match operator.publish(&publication) {
+            Ok(published) => entries.push(published.into_value()),
+            Err(error) if error.kind() == AdminErrorKind::Invalid => skipped.push((path, error.to_string())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(entries)
 }
 
 fn refused(error: beneath_catalog::ParseError) -> Failure {

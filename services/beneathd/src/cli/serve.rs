@@ -20,14 +20,14 @@ impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let config = self.common.config()?;
         let listener = process::bind(config.listen)?;
-        let catalog = catalog::serving(&config)?;
         let output = self.common.output();
-        process::run(listener, catalog, &config, |address| {
+        let wanted = config.clone();
+        let prepare = move || Ok((catalog::serving(&wanted)?, ()));
+        process::run(listener, &config, prepare, |address, ()| {
             let url = catalog::base_url(&config, address);
             output.result(&serde_json::json!({ "url": url }), || {
                 format!("listening on {url}")
             });
-        })?;
-        Ok(())
+        })
     }
 }

@@ -24,6 +24,7 @@ enum Act {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  curl -H \"Authorization: Bearer $(beneathd token create alice)\" URL")]
 struct Create {
+    /// What the user logs in with
     user: UserName,
     /// How long it lasts, one day at most
     #[arg(long, value_name = "DURATION", default_value = "15m")]
@@ -35,6 +36,7 @@ struct Create {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd token revoke alice")]
 struct Revoke {
+    /// What the user logs in with
     user: UserName,
     #[command(flatten)]
     common: Common,

@@ -39,6 +39,7 @@ enum Act {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user add alice --role publisher")]
 struct Add {
+    /// What they log in with
     name: UserName,
     /// What they may do besides downloading what was granted: reader, publisher or admin
     #[arg(long, default_value = "reader")]
@@ -52,6 +53,7 @@ struct Add {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user passwd alice")]
 struct Passwd {
+    /// What they log in with
     name: UserName,
     #[command(flatten)]
     password: PasswordFrom,
@@ -62,6 +64,7 @@ struct Passwd {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user role alice publisher")]
 struct SetRole {
+    /// What they log in with
     name: UserName,
     /// reader, publisher or admin
     role: Role,
@@ -72,6 +75,7 @@ struct SetRole {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user disable alice")]
 struct Named {
+    /// What they log in with
     name: UserName,
     #[command(flatten)]
     common: Common,
