@@ -1,7 +1,9 @@
 //! [`FileBody`]: exactly the promised bytes, or an error; never a short body that looks whole.
 
 mod buffer;
+mod fingerprint;
 mod read;
+mod tail;
 mod transfer;
 mod witness;
 
@@ -13,7 +15,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-pub(crate) use transfer::{Checks, Piece, Trailers, Transfer};
+pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 
 /// The body of an answer: bytes of a file, of a few ranges of it, or bytes that were there already.
 ///
@@ -31,9 +33,14 @@ pub(crate) use transfer::{Checks, Piece, Trailers, Transfer};
 /// | replaced by rename, unlinked, linked, chmod | the old file, whole |
 /// | grown, or its ctime changed and nothing else | the old length if a second reading shows the same bytes, else failure |
 ///
-/// A second reading is possible while nothing has left yet, and for single ranges of at most 1 GiB of files modified within ten
-/// seconds before (a log that is being written), whose bytes are hashed while they leave. Otherwise doubt is failure: who renames
-/// a file that is being sent, or sets an attribute of it, ends the transfer.
+/// A second reading is possible while nothing has left yet, and as long as what left was hashed. That is done for single ranges
+/// of at most 1 GiB: of files modified within ten seconds before (a log that is being written) to the end; of older
+/// ones, from 1 MiB up and for growth only, for the first 64 MiB and then while the client takes less than 64 MiB a second. The
+/// first doubt is settled at once, all later ones together before the last bytes leave. What a second reading
+/// confirms is a state that the file had: of what had not left yet, only the last 4 KiB are known to be the old ones.
+///
+/// Otherwise doubt is failure: who renames an old file that is being sent, or sets an attribute of it, ends the transfer; who
+/// appends to one ends the small and the fast transfers of it. The next attempt is one of a young file.
 ///
 /// What cannot be seen: a write that the file system gives the time of an earlier one. The clock of most ticks every 1
 /// to 10 ms, so the reading of a file younger than 20 ms waits until it is not. Writes through a shared memory

@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use crate::body::{Checks, FileBody, Trailers, Transfer};
+use crate::body::{Checks, Collect, FileBody, Trailers, Transfer};
 use crate::conditional::LastModified;
 use crate::digest::{self, REPR_DIGEST};
 use crate::disposition::{self, Disposition};
@@ -33,6 +33,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// A file modified within this time may well be one that is being appended to. What leaves of it is hashed, so that growth need
 /// not be failure.
 const BEING_WRITTEN: Duration = Duration::from_secs(10);
+
+/// Up to this length in bytes, the sockets take the body in before much can happen to an older file: it is not hashed.
+const GONE_AT_ONCE: u64 = 1024 * 1024;
 
 /// The longest body that is hashed for a second reading, in bytes: reading it again must not hold a thread for minutes.
 const MAX_READ_AGAIN: u64 = 1024 * 1024 * 1024;
@@ -462,8 +465,12 @@ impl<R: RequestHead> Answer<'_, R> {
         let within = |limit: Duration| age.filter(|age| *age < limit);
         Checks {
             settle: within(TICK).map_or(Duration::ZERO, |age| TICK - age),
-            collect: within(BEING_WRITTEN).is_some()
-                && range.is_some_and(|range| range.len() <= MAX_READ_AGAIN),
+            collect: match range {
+                Some(range) if range.len() > MAX_READ_AGAIN => Collect::Never,
+                Some(_) if within(BEING_WRITTEN).is_some() => Collect::Always,
+                Some(range) if range.len() > GONE_AT_ONCE => Collect::WhileSlow,
+                _ => Collect::Never,
+            },
             expected: None,
             trailers: self.trailers(),
         }

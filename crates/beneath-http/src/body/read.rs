@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beneath::{ErrorKind, Metadata, Source};
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::BodyErrorKind;
 use super::buffer::Buffer;
+use super::fingerprint::Fingerprint;
+use super::tail::Tail;
 
 /// How many reads of this process may wait for the disk at once, so that a slow disk does not take all blocking threads of
 /// the runtime. More wait their turn.
@@ -70,19 +71,25 @@ pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Readin
     })))
 }
 
-/// Reads everything from `first` up to and with the chunk again, and compares: two readings, the second begun when the first was
+/// What a second reading must show.
+pub(super) struct Doubt {
+    /// Where what was sent begins in the file.
+    pub(super) first: u64,
+    /// How much of it was read, the chunk that waits included.
+    pub(super) total: u64,
+    pub(super) hash: Fingerprint,
+    pub(super) tail: Option<Tail>,
+}
+
+/// Reads everything up to and with the chunk again, and compares: two readings, the second begun when the first was
 /// done, that show the same bytes show a state that the file had between them.
-pub(super) fn confirm(
-    source: &Arc<dyn Source>,
-    first: u64,
-    total: u64,
-    expected: Sha256,
-    chunk: Chunk,
-) -> Pending {
+pub(super) fn confirm(source: &Arc<dyn Source>, doubt: Doubt, chunk: Chunk) -> Pending {
     let source = Arc::clone(source);
     wait(move || {
-        let again = hash(&source, first, total)?;
-        if again.finalize() != expected.finalize() {
+        if let Some(tail) = &doubt.tail {
+            tail.confirm(&source)?;
+        }
+        if hash(&source, doubt.first, doubt.total)? != doubt.hash {
             return Err(BodyErrorKind::Changed);
         }
         Ok(Chunk {
@@ -116,8 +123,9 @@ fn finish(
     })
 }
 
-fn hash(source: &Arc<dyn Source>, first: u64, total: u64) -> Result<Sha256, BodyErrorKind> {
-    let mut hash = Sha256::new();
+/// Hashes `total` bytes from `first` on, while the source holds.
+pub(super) fn hash(source: &Arc<dyn Source>, first: u64, total: u64) -> Result<Fingerprint, BodyErrorKind> {
+    let mut hash = Fingerprint::new();
     let mut buffer = Buffer::for_remaining(total);
     let mut done = 0;
     while done < total {

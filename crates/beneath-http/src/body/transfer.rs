@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beneath::Source;
 use bytes::Bytes;
@@ -11,7 +11,9 @@ use http_body::{Frame, SizeHint};
 use sha2::{Digest as _, Sha256};
 
 use super::BodyErrorKind;
-use super::read::{self, Chunk, Pending, Reading, Request};
+use super::fingerprint::Fingerprint;
+use super::read::{self, Chunk, Doubt, Pending, Reading, Request};
+use super::tail::Tail;
 use super::witness::{Judgement, Witness};
 use crate::digest;
 use crate::range::ByteRange;
@@ -19,6 +21,13 @@ use crate::range::ByteRange;
 /// How often the descriptor is asked on the way, in bytes: a change is noticed long before the end of a large file, for
 /// half a microsecond each time.
 const ASK_EVERY: u64 = 1024 * 1024;
+
+/// How much is hashed of [`Collect::WhileSlow`] before the pace is judged, in bytes: more than the buffers on both
+/// sides take in, at any pace, before a client that reads slowly is noticed.
+const BEFORE_PACE: u64 = 64 * 1024 * 1024;
+
+/// A client is slow below this, in bytes per second. Hashing for such a one costs about a hundredth of a core.
+const SLOW: u64 = 64 * 1024 * 1024;
 
 /// Bytes of a file on their way, with what stands between them.
 pub(crate) struct Transfer {
@@ -34,8 +43,12 @@ pub(crate) struct Transfer {
     unasked: u64,
     pending: Option<Pending>,
     settle: Duration,
-    collected: Option<Sha256>,
-    expected: Option<[u8; 32]>,
+    collected: Option<Fingerprint>,
+    tail: Option<Tail>,
+    /// A doubt was settled by a second reading.
+    doubted: bool,
+    pace: Option<Pace>,
+    verified: Option<(Sha256, [u8; 32])>,
     trailers: Option<(Trailers, Sha256)>,
 }
 
@@ -54,17 +67,35 @@ pub(crate) enum Trailers {
     Instead,
 }
 
+/// For how long to hash what leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Collect {
+    /// It is not worth it: doubt is failure.
+    #[default]
+    Never,
+    /// At the beginning, and on as long as the client is slow: the longer a transfer takes, the likelier it is that the file
+    /// grows meanwhile, and the less hashing costs beside it.
+    WhileSlow,
+    /// All of it: the file is likely to grow.
+    Always,
+}
+
 /// What is to be watched while the bytes leave.
 #[derive(Default)]
 pub(crate) struct Checks {
     /// How long to wait before the first read.
     pub(crate) settle: Duration,
-    /// Hash what leaves, so that doubt can be settled by a second reading.
-    pub(crate) collect: bool,
+    /// Whether to hash what leaves, so that doubt can be settled by a second reading.
+    pub(crate) collect: Collect,
     /// The last bytes stay until what was sent has this SHA-256.
     pub(crate) expected: Option<[u8; 32]>,
     /// Send the digest of the content after it.
     pub(crate) trailers: Option<Trailers>,
+}
+
+/// How fast a client takes what it is sent.
+struct Pace {
+    since: Instant,
 }
 
 /// Where in the file the current range is.
@@ -86,6 +117,8 @@ impl Transfer {
         Self {
             rest: pieces.into_iter(),
             collected: None,
+            pace: None,
+            verified: None,
             ..Self::bare(source, Span::EMPTY, remaining, checks)
         }
     }
@@ -97,7 +130,9 @@ impl Transfer {
 
     fn bare(source: Arc<dyn Source>, span: Span, remaining: u64, checks: &Checks) -> Self {
         let witness = Witness::new(*source.file().metadata());
-        let collect = checks.collect || checks.expected.is_some();
+        // A digest that is known settles all doubt at the end.
+        let collects = checks.collect != Collect::Never && checks.expected.is_none();
+        let may_stop = collects && checks.collect == Collect::WhileSlow;
         Self {
             source,
             witness,
@@ -108,8 +143,13 @@ impl Transfer {
             unasked: 0,
             pending: None,
             settle: checks.settle,
-            collected: collect.then(Sha256::new),
-            expected: checks.expected,
+            collected: collects.then(Fingerprint::new),
+            tail: None,
+            doubted: false,
+            pace: may_stop.then(|| Pace {
+                since: Instant::now(),
+            }),
+            verified: checks.expected.map(|expected| (Sha256::new(), expected)),
             trailers: checks.trailers.map(|trailers| (trailers, Sha256::new())),
         }
     }
@@ -160,8 +200,7 @@ impl Transfer {
         }
         let mut chunk = ready!(self.poll_read(cx))?;
         while let Some(doubt) = self.judge(&chunk)? {
-            let again = read::confirm(&self.source, self.span.first, doubt.total, doubt.hash, chunk);
-            self.pending = Some(again);
+            self.pending = Some(read::confirm(&self.source, doubt, chunk));
             chunk = ready!(self.poll_read(cx))?;
         }
         self.release(chunk).map(Some).into()
@@ -174,11 +213,19 @@ impl Transfer {
                 self.pending = None;
                 return Poll::Ready(read);
             }
+            self.look_ahead();
             let request = self.request();
             match read::start(&self.source, request)? {
                 Reading::Done(chunk) => return Poll::Ready(Ok(chunk)),
                 Reading::Pending(pending) => self.pending = Some(pending),
             }
+        }
+    }
+
+    /// Before the first bytes leave that are hashed.
+    fn look_ahead(&mut self) {
+        if self.sent == 0 && self.collected.is_some() && self.tail.is_none() {
+            self.tail = Tail::look(&self.source, self.span.next + self.span.left, self.span.left);
         }
     }
 
@@ -199,6 +246,7 @@ impl Transfer {
         };
         let judgement = self.witness.judge(&now);
         if judgement == Judgement::Same {
+            self.spare_the_fast();
             return Ok(None);
         }
         if judgement == Judgement::Changed {
@@ -209,18 +257,47 @@ impl Transfer {
             });
         }
         if chunk.confirmed {
+            self.doubted = true;
             self.witness.accept(now);
             return Ok(None);
         }
-        match self.evidence(chunk) {
-            // Settled once, at the end, or reading again would take quadratic time.
-            Some(_) if self.collected.is_some() && (chunk.filled as u64) < self.span.left => Ok(None),
-            Some(doubt) => Ok(Some(doubt)),
-            None if judgement == Judgement::Attributes => {
+        if self.verified.is_some() {
+            return Ok(None);
+        }
+        match (judgement, self.evidence(chunk)) {
+            // Renamed, or rewritten and its mtime put back: of what had not left yet, a second reading could not tell.
+            (Judgement::Unexplained, Some(_)) if self.is_of_old_file() => Err(BodyErrorKind::Changed),
+            // No second reading of a large file for each transfer under way whenever it is replaced.
+            (Judgement::Attributes, Some(_)) if self.is_of_old_file() => {
                 self.witness.accept(now);
                 Ok(None)
             }
-            None => Err(BodyErrorKind::Changed),
+            // The first at once, so that nothing of a file that was rewritten follows; all others together at the end, or reading
+            // again would take quadratic time.
+            (_, Some(_)) if self.doubted && self.collected.is_some() && !self.is_last(chunk) => Ok(None),
+            (_, Some(doubt)) => Ok(Some(doubt)),
+            (Judgement::Attributes, None) => {
+                self.witness.accept(now);
+                Ok(None)
+            }
+            (_, None) => Err(BodyErrorKind::Changed),
+        }
+    }
+
+    /// Something left of a file that nobody was expected to write to.
+    const fn is_of_old_file(&self) -> bool {
+        self.pace.is_some() && self.sent > 0
+    }
+
+    const fn is_last(&self, chunk: &Chunk) -> bool {
+        chunk.filled as u64 >= self.span.left
+    }
+
+    /// Stops hashing for a client that is fast, while there is no doubt to be settled.
+    fn spare_the_fast(&mut self) {
+        if self.sent >= BEFORE_PACE && self.pace.as_ref().is_some_and(|pace| pace.is_fast(self.sent)) {
+            self.pace = None;
+            self.collected = None;
         }
     }
 
@@ -228,10 +305,12 @@ impl Transfer {
     fn evidence(&self, chunk: &Chunk) -> Option<Doubt> {
         let before = match &self.collected {
             Some(hash) => hash.clone(),
-            None if self.sent == 0 => Sha256::new(),
+            None if self.sent == 0 => Fingerprint::new(),
             None => return None,
         };
         Some(Doubt {
+            first: self.span.first,
+            tail: self.tail.clone(),
             total: self.sent + chunk.filled as u64,
             hash: before.chain_update(chunk.buffer.filled(chunk.filled)),
         })
@@ -248,12 +327,13 @@ impl Transfer {
         self.sent += filled;
         self.span.next += filled;
         self.span.left = self.span.left.saturating_sub(filled);
+        let bytes = chunk.buffer.filled(chunk.filled);
         if let Some(hash) = &mut self.collected {
-            hash.update(chunk.buffer.filled(chunk.filled));
-            if self.span.left == 0
-                && let Some(expected) = self.expected
-                && hash.clone().finalize()[..] != expected
-            {
+            hash.update(bytes);
+        }
+        if let Some((hash, expected)) = &mut self.verified {
+            hash.update(bytes);
+            if self.span.left == 0 && hash.clone().finalize()[..] != *expected {
                 return Err(BodyErrorKind::Changed);
             }
         }
@@ -280,10 +360,10 @@ impl Transfer {
     }
 }
 
-/// What a second reading must show.
-struct Doubt {
-    total: u64,
-    hash: Sha256,
+impl Pace {
+    fn is_fast(&self, sent: u64) -> bool {
+        u128::from(sent) * 1000 > u128::from(SLOW) * self.since.elapsed().as_millis()
+    }
 }
 
 impl Span {

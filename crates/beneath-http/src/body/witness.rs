@@ -15,8 +15,10 @@ pub(super) enum Judgement {
     /// The times of the content and its length are the same; permissions, owner or the number of names
     /// are not, and that explains the new ctime. Replacing a file by rename or unlinking it looks like this.
     Attributes,
-    /// Longer now, or a new ctime with no visible reason (renamed; an extended attribute; rewritten and its mtime put back).
-    Doubtful,
+    /// A new ctime with no visible reason (renamed; an extended attribute; rewritten and its mtime put back).
+    Unexplained,
+    /// Longer now: appended to, or rewritten.
+    Grown,
     /// Shorter, or modified.
     Changed,
 }
@@ -32,14 +34,14 @@ impl Witness {
             return Judgement::Same;
         }
         if now.len() > was.len() {
-            return Judgement::Doubtful;
+            return Judgement::Grown;
         }
         if now.len() < was.len() || now.modified() != was.modified() {
             return Judgement::Changed;
         }
         let attributes = |it: &Metadata| (it.mode(), it.uid(), it.gid(), it.links());
         if attributes(now) == attributes(was) {
-            Judgement::Doubtful
+            Judgement::Unexplained
         } else {
             Judgement::Attributes
         }

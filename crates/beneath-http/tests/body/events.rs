@@ -77,6 +77,30 @@ pub(crate) const EVENTS: &[Event] = &[
         Age::Fresh,
         Outcome::Failure,
     )),
+    mixing(event(
+        "its end overwritten, and longer",
+        Fixture::overwrite_the_end_and_append,
+        Age::Settled,
+        Outcome::Failure,
+    )),
+    mixing(event(
+        "its end overwritten, and longer, fresh",
+        Fixture::overwrite_the_end_and_append,
+        Age::Fresh,
+        Outcome::Failure,
+    )),
+    mixing(event(
+        "its end overwritten, its mtime put back",
+        Fixture::overwrite_the_end_and_put_mtime_back,
+        Age::Settled,
+        Outcome::Failure,
+    )),
+    mixing(event(
+        "its end overwritten, its mtime put back, fresh",
+        Fixture::overwrite_the_end_and_put_mtime_back,
+        Age::Fresh,
+        Outcome::Failure,
+    )),
     event("truncated", Fixture::truncate, Age::Settled, Outcome::Failure),
     event(
         "truncated, fresh",
@@ -86,10 +110,10 @@ pub(crate) const EVENTS: &[Event] = &[
     ),
     event("a log is appended to", Fixture::append, Age::Fresh, Outcome::Old),
     event(
-        "an old file grows",
+        "an old file is appended to",
         Fixture::append,
         Age::Settled,
-        Outcome::Failure,
+        Outcome::Old,
     ),
     event(
         "replaced by rename",

@@ -14,8 +14,8 @@ use http_body_util::BodyExt as _;
 use crate::events::{EVENTS, Outcome};
 use crate::support::{Age, Fixture, OLD};
 
-/// Not a multiple of any buffer.
-const LEN: usize = 300_007;
+/// Not a multiple of any buffer, and more than leaves at once.
+const LEN: usize = (1 << 20) + 300_007;
 
 fn body(source: impl Source) -> FileBody {
     FileResponse::new(source).respond(&Request::new(())).into_body()
@@ -95,6 +95,48 @@ async fn a_small_file_that_is_swapped_before_it_is_read_is_still_sent() {
         assert_eq!(ended.is_ok(), whole);
         assert_eq!(bytes, vec![OLD; if whole { 4096 } else { 0 }]);
     }
+}
+
+/// As a client of so many bytes a second would: after each pause that comes of it.
+async fn read_at_pace(body: &mut FileBody, until: usize, pause: Duration) -> usize {
+    let mut read = 0;
+    while read < until {
+        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+        tokio::time::sleep(pause).await;
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_slow_client_of_an_old_log_gets_it_though_it_grows_far_behind_the_beginning() {
+    let len = 66 << 20;
+    let fixture = Fixture::new(len, Age::Settled);
+    let mut body = body(fixture.open());
+    let read = read_at_pace(&mut body, 65 << 20, Duration::from_millis(2)).await;
+    fixture.append();
+    let mut bytes = vec![OLD; read];
+    assert_eq!(rest(&mut body, &mut bytes).await, Ok(()));
+    assert_eq!(bytes, vec![OLD; len]);
+}
+
+#[tokio::test]
+async fn what_was_rewritten_behind_the_client_and_grew_fails_however_slow_it_is() {
+    let fixture = Fixture::new(66 << 20, Age::Settled);
+    let mut body = body(fixture.open());
+    let read = read_at_pace(&mut body, 65 << 20, Duration::from_millis(2)).await;
+    fixture.rewrite_longer();
+    let mut bytes = vec![OLD; read];
+    assert_eq!(rest(&mut body, &mut bytes).await, Err(BodyErrorKind::Changed));
+    assert!(bytes.len() <= read + (1 << 20), "{}: not much later", bytes.len());
+}
+
+#[tokio::test]
+async fn growth_of_a_small_old_file_is_failure() {
+    let fixture = Fixture::new(300_007, Age::Settled);
+    let mut body = body(fixture.open());
+    let mut bytes = body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec();
+    fixture.append();
+    assert_eq!(rest(&mut body, &mut bytes).await, Err(BodyErrorKind::Changed));
 }
 
 #[tokio::test]
@@ -207,6 +249,32 @@ async fn a_file_that_is_not_what_it_should_be_never_completes() {
             }
         );
         assert_eq!(bytes.len() == LEN, whole);
+    }
+}
+
+#[tokio::test]
+async fn a_known_digest_settles_what_happens_to_a_file_of_any_age() {
+    let len = 300_007;
+    let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(
+        <sha2::Sha256 as sha2::Digest>::new(),
+        vec![OLD; len],
+    ))
+    .into();
+    for (happen, whole) in [
+        (Fixture::append as fn(&Fixture), true),
+        (Fixture::rename_away, true),
+        (Fixture::rewrite_longer, false),
+        (Fixture::overwrite_and_put_mtime_back, false),
+    ] {
+        for age in [Age::Settled, Age::Fresh] {
+            let fixture = Fixture::new(len, age);
+            let response = FileResponse::new(fixture.open()).verified_sha256(digest);
+            let mut body = response.respond(&Request::new(())).into_body();
+            let mut bytes = body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec();
+            happen(&fixture);
+            assert_eq!(rest(&mut body, &mut bytes).await.is_ok(), whole, "{age:?}");
+            assert_eq!(bytes.len() == len, whole, "{age:?}");
+        }
     }
 }
 

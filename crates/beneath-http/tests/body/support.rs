@@ -76,6 +76,24 @@ impl Fixture {
         fs::write(self.path(), vec![NEW; self.len + 1000]).unwrap();
     }
 
+    /// Writes [`NEW`] over the second half only, and on behind the end.
+    pub(crate) fn overwrite_the_end_and_append(&self) {
+        let half = self.len / 2;
+        self.writer()
+            .write_all_at(&vec![NEW; self.len - half + 1000], half as u64)
+            .unwrap();
+    }
+
+    /// Writes [`NEW`] over the second half only, and puts the mtime back.
+    pub(crate) fn overwrite_the_end_and_put_mtime_back(&self) {
+        let modified = fs::metadata(self.path()).unwrap().modified().unwrap();
+        let half = self.len / 2;
+        let file = self.writer();
+        file.write_all_at(&vec![NEW; self.len - half], half as u64)
+            .unwrap();
+        file.set_modified(modified).unwrap();
+    }
+
     pub(crate) fn truncate(&self) {
         self.writer().set_len(10).unwrap();
     }
