@@ -38,8 +38,8 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &CStr, want: Want, policy: &Polic
 /// Answers from memory or not at all: `EAGAIN` where the disk would have to be asked.
 pub(crate) fn try_open(root: BorrowedFd<'_>, path: &CStr, policy: &Policy) -> Result<OwnedFd, Errno> {
     match openat2(root, path, Want::File, policy, ResolveFlags::CACHED) {
-        // The flag is younger (Linux 5.12) than the call: such a kernel cannot tell.
-        Err(Errno::INVAL) => Err(Errno::AGAIN),
+        // The flag is younger (Linux 5.12) than the call: such a kernel cannot tell. Nor does an interrupted call.
+        Err(Errno::INVAL | Errno::INTR) => Err(Errno::AGAIN),
         answer => answer,
     }
 }
