@@ -59,6 +59,8 @@ pub struct FileBody(Inner);
 enum Inner {
     #[default]
     Empty,
+    /// Of an answer that has no content by its status.
+    Absent,
     Bytes(Bytes),
     Transfer(Box<Transfer>),
 }
@@ -87,6 +89,12 @@ impl FileBody {
     /// Nothing.
     pub const fn empty() -> Self {
         Self(Inner::Empty)
+    }
+
+    /// Nothing, and nothing is said of its length: that of a 304 would be the length of the 200 (RFC 9110 §8.6), but a server that
+    /// knows of a body of no bytes (axum) says 0.
+    pub(crate) const fn absent() -> Self {
+        Self(Inner::Absent)
     }
 
     pub(crate) fn transfer(transfer: Transfer) -> Self {
@@ -142,7 +150,7 @@ impl Body for FileBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Inner::Empty => true,
+            Inner::Empty | Inner::Absent => true,
             Inner::Bytes(_) => false,
             Inner::Transfer(transfer) => transfer.is_done(),
         }
@@ -151,6 +159,7 @@ impl Body for FileBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
+            Inner::Absent => SizeHint::new(),
             Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Transfer(transfer) => transfer.size_hint(),
         }

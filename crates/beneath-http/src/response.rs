@@ -302,6 +302,7 @@ impl FileResponse {
     /// 304 (§15.4.5): what a 200 would have said that a cache goes by.
     fn not_modified(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::NOT_MODIFIED);
+        *answer.response.body_mut() = FileBody::absent();
         self.validators(answer);
     }
 

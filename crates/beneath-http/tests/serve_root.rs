@@ -332,6 +332,24 @@ fn a_handler_of_five_lines_gives_the_complete_answer() {
     }
 }
 
+/// RFC 9110 §8.6: a 304 says no length but that of the 200. axum says 0 of a body that it knows to be empty.
+#[test]
+fn what_was_not_modified_has_no_length_of_zero_in_a_handler_either() {
+    let tree = Tree::new();
+    tree.file("x", "content");
+    let addr = serve(handler(&tree.root()));
+    for method in ["GET", "HEAD"] {
+        let reply = request(addr, method, "/reports/x", &["If-None-Match: *"]);
+        assert_eq!(reply.status, 304);
+        assert!(reply.fields("content-length").is_empty(), "{}", reply.head);
+        assert!(reply.fields("transfer-encoding").is_empty(), "{}", reply.head);
+    }
+    let reply = h2_get(addr, "/reports/x", &[("if-none-match", "*")]);
+    assert_eq!(reply.status, 304);
+    assert!(!reply.headers.contains_key("content-length"), "{reply:?}");
+    assert!(reply.complete && reply.body.is_empty());
+}
+
 #[test]
 fn it_answers_without_a_runtime() {
     let tree = Tree::new();
