@@ -47,7 +47,9 @@ async fn run(directory: &OsStr, address: &OsStr) -> Result<(), Box<dyn Error>> {
 /// If the directory cannot be opened.
 pub fn app(directory: &Path) -> Result<Router, beneath::Error> {
     let root = Arc::new(Root::open_ambient(directory, ambient_authority())?);
-    let files = ServeRoot::new(root).precompressed([Coding::Brotli, Coding::Zstd, Coding::Gzip]);
+    let files = ServeRoot::new(root)
+        .precompressed([Coding::Brotli, Coding::Zstd, Coding::Gzip])
+        .digests_up_to(256 * 1024 * 1024);
     Ok(Router::new().fallback_service(files))
 }
 

@@ -26,6 +26,12 @@ pub(crate) fn wants_repr(headers: &HeaderMap) -> bool {
     preference(headers, &WANT_REPR_DIGEST) != Some(0)
 }
 
+/// Whether a digest of the representation is asked for, so that computing it is worth something.
+#[cfg(feature = "serve-root")]
+pub(crate) fn asks_for_repr(headers: &HeaderMap) -> bool {
+    preference(headers, &WANT_REPR_DIGEST).is_some_and(|preference| preference > 0)
+}
+
 /// A digest of the content costs reading all of it, so it is made only for who asks.
 pub(crate) fn wants_content(headers: &HeaderMap) -> bool {
     preference(headers, &WANT_CONTENT_DIGEST).is_some_and(|preference| preference > 0)

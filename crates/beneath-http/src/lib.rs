@@ -66,7 +66,7 @@
 //! | §15.5.13 412, §15.5.17 416 | `response.rs` | with the current validators; 416 with the current length |
 //! | RFC 6585 §3 428 | [`BareRanges::FromTheStart`] | a range of no stated version, after the version changed |
 //! | RFC 9110 §17.15 denial of service by ranges | [`range::parse`] | linear, bounded, their sum never exceeds the file |
-//! | RFC 9530 §3 Repr-Digest | [`FileResponse::sha256`] | where the digest is known, on 200 and 206 |
+//! | RFC 9530 §3 Repr-Digest | [`FileResponse::sha256`], `ServeRoot::digests_up_to` | where the digest is known or computed once for the version, on 200 and 206 |
 //! | RFC 9530 §2 Content-Digest | [`FileResponse::respond`] | where asked for: a field if known, else a trailer |
 //! | RFC 9530 §4 Want-Repr-Digest, Want-Content-Digest | `digest.rs` | preferences; 0 is none |
 //! | RFC 6266 §4 Content-Disposition | [`Disposition`], [`FileResponse::named`] | attachment unless chosen; `filename` in ASCII |

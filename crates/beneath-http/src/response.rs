@@ -78,6 +78,7 @@ pub struct FileResponse {
     media_type: Option<MediaType>,
     text_is_utf8: bool,
     sha256: Option<[u8; 32]>,
+    tagged_by_digest: bool,
     verified: bool,
     cache_control: Option<HeaderValue>,
     content_encoding: Option<HeaderValue>,
@@ -111,6 +112,7 @@ impl FileResponse {
             media_type: None,
             text_is_utf8: false,
             sha256: None,
+            tagged_by_digest: true,
             verified: false,
             cache_control: None,
             content_encoding: None,
@@ -166,6 +168,14 @@ impl FileResponse {
         self
     }
 
+    /// As [`sha256`](Self::sha256), but the entity tag stays what it is without: for who knows the digest for some answers only.
+    #[cfg(feature = "serve-root")]
+    pub(crate) const fn repr_digest(mut self, digest: [u8; 32]) -> Self {
+        self.sha256 = Some(digest);
+        self.tagged_by_digest = false;
+        self
+    }
+
     /// As [`sha256`](Self::sha256), and the last bytes of the whole file are withheld until what was sent has this digest: a file
     /// that was tampered with never completes. A range cannot be verified and is not.
     pub const fn verified_sha256(mut self, digest: [u8; 32]) -> Self {
@@ -216,8 +226,8 @@ impl FileResponse {
         let current = Representation {
             len: metadata.len(),
             etag: match &self.sha256 {
-                Some(digest) => EntityTag::of_sha256(digest),
-                None => EntityTag::of_file(&metadata, now),
+                Some(digest) if self.tagged_by_digest => EntityTag::of_sha256(digest),
+                _ => EntityTag::of_file(&metadata, now),
             },
             modified: LastModified::of_timestamp(metadata.modified(), now),
         };

@@ -1,6 +1,7 @@
 //! [`ServeRoot`]: a [`Service`] that serves the files beneath one [`Root`].
 
 mod coding;
+mod digests;
 mod lookup;
 mod memory;
 mod refusal;
@@ -22,10 +23,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
-use crate::{Disposition, FileBody, FileResponse};
+use crate::{Disposition, FileBody, FileResponse, digest};
 
 use coding::Accepted;
 pub use coding::Coding;
+use digests::{Digests, Hashing};
 use lookup::{Found, Lookup, Miss};
 use memory::Memory;
 use refusal::Refusal;
@@ -90,6 +92,7 @@ pub struct ServeRoot {
     root: Arc<Root>,
     options: Arc<Options>,
     memory: Arc<Memory>,
+    digests: Arc<Digests>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +101,8 @@ struct Options {
     precompressed: Vec<Coding>,
     cache_control: Option<HeaderValue>,
     text_is_utf8: bool,
+    /// In bytes: the longest file that is hashed for who wants its digest.
+    digests_up_to: u64,
 }
 
 impl ServeRoot {
@@ -108,11 +113,13 @@ impl ServeRoot {
             precompressed: Vec::new(),
             cache_control: None,
             text_is_utf8: false,
+            digests_up_to: 0,
         };
         Self {
             root,
             options: Arc::new(options),
             memory: Arc::new(Memory::new()),
+            digests: Arc::new(Digests::new()),
         }
     }
 
@@ -147,6 +154,17 @@ impl ServeRoot {
         Arc::make_mut(&mut self.options).text_is_utf8 = true;
         self
     }
+
+    /// Sends `Repr-Digest` (RFC 9530) to whoever sends `Want-Repr-Digest: sha-256`, of files of at most so many bytes; of none by
+    /// default, for a digest costs reading the whole file.
+    ///
+    /// Two files are hashed at once, each before its answer begins. The digests of 4,096 versions of files are
+    /// remembered, by identity, length and the times of modification and change.
+    #[must_use]
+    pub fn digests_up_to(mut self, bytes: u64) -> Self {
+        Arc::make_mut(&mut self.options).digests_up_to = bytes;
+        self
+    }
 }
 
 impl fmt::Debug for ServeRoot {
@@ -177,8 +195,10 @@ impl<B> Service<Request<B>> for ServeRoot {
         Answering {
             head,
             opening,
+            hashing: None,
             options: Arc::clone(&self.options),
             memory: Arc::clone(&self.memory),
+            digests: Arc::clone(&self.digests),
         }
     }
 }
@@ -210,9 +230,19 @@ impl Options {
         directory.join(index).map_err(|_| Refusal::NotFound)
     }
 
-    fn answer(&self, head: &Parts, opened: Result<Found, Refusal>, memory: &Memory) -> Response<FileBody> {
+    /// Whether the digest of this file is wanted, and not too dear.
+    fn wants_digest_of(&self, found: &Found, head: &Parts) -> bool {
+        found.file.metadata().len() <= self.digests_up_to && digest::asks_for_repr(&head.headers)
+    }
+
+    fn answer(
+        &self,
+        head: &Parts,
+        opened: Result<(Found, Option<[u8; 32]>), Refusal>,
+        memory: &Memory,
+    ) -> Response<FileBody> {
         let mut response = match opened {
-            Ok(found) => self.file(head, found, memory),
+            Ok((found, digest)) => self.file(head, found, digest, memory),
             Err(refusal) => refusal.respond(&head.method),
         };
         if !self.precompressed.is_empty() {
@@ -224,7 +254,13 @@ impl Options {
         response
     }
 
-    fn file(&self, head: &Parts, found: Found, memory: &Memory) -> Response<FileBody> {
+    fn file(
+        &self,
+        head: &Parts,
+        found: Found,
+        digest: Option<[u8; 32]>,
+        memory: &Memory,
+    ) -> Response<FileBody> {
         let bare_ranges = memory.note(&found);
         let name = found.published.file_name();
         let mut response = FileResponse::new(found.file)
@@ -240,26 +276,48 @@ impl Options {
         if self.text_is_utf8 {
             response = response.text_is_utf8();
         }
+        if let Some(digest) = digest {
+            response = response.repr_digest(digest);
+        }
         response.respond(head)
     }
 }
 
 /// The future of a [`ServeRoot`]: the answer, once the file is open.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Answering {
     head: Parts,
     options: Arc<Options>,
     memory: Arc<Memory>,
+    digests: Arc<Digests>,
     opening: Opening,
+    hashing: Option<Hashing>,
 }
 
 impl Future for Answering {
     type Output = Result<Response<FileBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let opened = ready!(self.opening.poll(context));
+        let opened = match &mut self.hashing {
+            Some(hashing) => ready!(hashing.as_mut().poll(context)),
+            None => match ready!(self.opening.poll(context)) {
+                Ok(found) if self.options.wants_digest_of(&found, &self.head) => {
+                    let digests = Arc::clone(&self.digests);
+                    let hashing = self.hashing.insert(Box::pin(digests.of(found)));
+                    ready!(hashing.as_mut().poll(context))
+                }
+                opened => opened.map(|found| (found, None)),
+            },
+        };
         Poll::Ready(Ok(self.options.answer(&self.head, opened, &self.memory)))
+    }
+}
+
+impl fmt::Debug for Answering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answering")
+            .field("opening", &self.opening)
+            .finish_non_exhaustive()
     }
 }
 

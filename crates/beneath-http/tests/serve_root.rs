@@ -400,6 +400,60 @@ fn a_file_that_is_not_in_memory_is_opened_on_another_thread() {
     });
 }
 
+/// `sha-256` of `abc` (FIPS 180-2, appendix B.1), as RFC 9530 writes it.
+const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+const WANTED: &str = "Want-Repr-Digest: sha-512=3, sha-256=10";
+
+#[test]
+fn a_digest_is_sent_to_who_wants_it_and_is_of_the_whole_file() {
+    let tree = Tree::new();
+    tree.file("abc", "abc").file("long", "abcd");
+    let tree = tree.settle();
+    let addr = site(ServeRoot::new(root(&tree)).digests_up_to(3));
+    for _ in 0..2 {
+        assert_eq!(get(addr, "/abc", &[WANTED]).field("repr-digest"), ABC);
+        assert_eq!(request(addr, "HEAD", "/abc", &[WANTED]).field("repr-digest"), ABC);
+        let part = get(addr, "/abc", &[WANTED, "Range: bytes=1-1"]);
+        assert_eq!((part.status, part.field("repr-digest")), (206, ABC));
+        assert_eq!(part.body, b"b");
+    }
+    for fields in [
+        &[][..],
+        &["Want-Repr-Digest: sha-256=0"],
+        &["Want-Repr-Digest: sha-512=1"],
+    ] {
+        assert_eq!(
+            get(addr, "/abc", fields).fields("repr-digest"),
+            [""; 0],
+            "{fields:?}"
+        );
+    }
+    assert_eq!(
+        get(addr, "/long", &[WANTED]).fields("repr-digest"),
+        [""; 0],
+        "too long"
+    );
+    let off = site(ServeRoot::new(root(&tree)));
+    assert_eq!(
+        get(off, "/abc", &[WANTED]).fields("repr-digest"),
+        [""; 0],
+        "off by default"
+    );
+}
+
+#[test]
+fn a_digest_does_not_change_the_entity_tag_and_does_not_outlive_the_version() {
+    let tree = Tree::new();
+    tree.file("abc", "xyz");
+    let tree = tree.settle();
+    let addr = site(ServeRoot::new(root(&tree)).digests_up_to(1024));
+    let other = get(addr, "/abc", &[WANTED]);
+    assert_ne!(other.field("repr-digest"), ABC);
+    assert_eq!(other.field("etag"), get(addr, "/abc", &[]).field("etag"));
+    tree.file("abc", "abc");
+    assert_eq!(get(addr, "/abc", &[WANTED]).field("repr-digest"), ABC);
+}
+
 #[test]
 fn the_example_says_what_is_wrong_and_fails() {
     let tree = Tree::new();
@@ -433,7 +487,17 @@ fn the_example_says_what_is_wrong_and_fails() {
 }
 
 #[test]
-fn the_example_serves() {
+fn the_example_in_axum_serves() {
+    example_serves("axum");
+}
+
+#[test]
+fn the_example_in_bare_hyper_serves() {
+    example_serves("hyper");
+}
+
+#[track_caller]
+fn example_serves(name: &str) {
     let tree = Tree::new();
     tree.file("x", "content");
     // Free a moment ago; no other program of this machine takes it meanwhile.
@@ -441,7 +505,7 @@ fn the_example_serves() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let mut program = std::process::Command::new(example("axum"))
+    let mut program = std::process::Command::new(example(name))
         .arg(tree.root())
         .arg(addr.to_string())
         .spawn()
