@@ -122,11 +122,6 @@ impl Beneathd {
         file
     }
 
-    /// Process ID.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// `SIGKILL`, and waits for the end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
