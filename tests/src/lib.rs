@@ -10,10 +10,12 @@
     reason = "a test harness: builds its own trees by name, and a failure is a panic"
 )]
 
+pub mod api;
 pub mod house;
 pub mod http;
 pub mod service;
 pub mod trees;
 
+pub use api::Api;
 pub use house::{House, Outcome, run};
 pub use service::{Beneathd, Published, beneathd};
