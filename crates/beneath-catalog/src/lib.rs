@@ -40,8 +40,8 @@ mod throttle;
 mod trail;
 
 pub use administration::{
-    Account, Administration, AuditRecord, Change, Cursor, Grant, Link, LinkId, Listing, NewLink, NewToken,
-    Page, Publication, Published,
+    Account, Administration, AuditRecord, Change, Cursor, Grant, Group, Link, LinkId, Listing, NewLink,
+    NewToken, Page, Publication, Published,
 };
 pub use catalog::{Catalog, Options};
 pub use credential::{Credentials, Password};

@@ -118,8 +118,11 @@ impl Administration<'_> {
         publication: &Publication,
         progress: impl FnMut(u64),
     ) -> Result<Change<Entry>, AdminError> {
+        // First of all, or whoever may not publish learns from the answer which files there are.
+        let place = format!("{}:{:?}", publication.root, publication.path);
+        self.permitted(Role::Publisher, "publish", &place)?;
         let new = files::New::prepare(publication, &self.open(publication)?, progress)?;
-        let object = format!("{} {}:{:?}", new.id, publication.root, publication.path);
+        let object = format!("{} {place}", new.id);
         self.act(
             Role::Publisher,
             "publish",
@@ -190,7 +193,7 @@ impl Administration<'_> {
         )
     }
 
-    /// Takes a grant back.
+    /// Takes a grant back; see also [`absent_is_done`](Self::absent_is_done).
     ///
     /// # Errors
     ///
@@ -204,6 +207,7 @@ impl Administration<'_> {
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
                 match files::revoke(writing, entry.seq, users::find_subject(writing, subject)?)? {
+                    0 if self.absent_is_done => Ok(()),
                     0 => Err(AdminError::not_found(format_args!("grant of {id} to {subject}"))),
                     _ => files::touch(writing, entry.seq),
                 }
@@ -264,6 +268,22 @@ impl Administration<'_> {
                 grants: files::grants(snapshot, entry.seq)?,
                 entry,
             })
+        })
+    }
+
+    /// A published file that was granted to the actor, directly or by a group, and not how: for whoever does not manage
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::NotFound`], also for what was not granted to them.
+    pub fn granted_file(&self, id: &FileId) -> Result<Entry, AdminError> {
+        self.ask(Role::Reader, |snapshot, acting| {
+            let granted = match acting.user {
+                Some(user) => files::find_granted(snapshot, id, user, Millis::now())?,
+                None => None,
+            };
+            granted.ok_or_else(|| AdminError::not_found(format_args!("file {id}")))
         })
     }
 

@@ -1,9 +1,21 @@
 //! Groups: added, removed, joined, left, listed.
 
-use super::{Administration, Change, Takes};
+use std::time::SystemTime;
+
+use super::{Administration, Change, Listing, Page, Takes};
 use crate::error::AdminError;
 use crate::store::users;
 use crate::subject::{GroupName, Role, UserName};
+
+/// A group, for whoever administers groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// When it was added.
+    pub created: SystemTime,
+}
 
 impl Administration<'_> {
     /// Adds an empty group.
@@ -58,7 +70,7 @@ impl Administration<'_> {
         )
     }
 
-    /// Takes a user out of a group.
+    /// Takes a user out of a group; see also [`absent_is_done`](Self::absent_is_done).
     ///
     /// # Errors
     ///
@@ -75,6 +87,7 @@ impl Administration<'_> {
                 users::find(writing, user)?,
                 users::find_group(writing, group)?,
             )? {
+                0 if self.absent_is_done => Ok(()),
                 0 => Err(AdminError::not_found(format_args!(
                     "user:{user} in group:{group}"
                 ))),
@@ -90,5 +103,49 @@ impl Administration<'_> {
     /// [`Refused`](crate::AdminErrorKind::Refused) for anyone but an administrator.
     pub fn groups(&self) -> Result<Vec<(GroupName, Vec<UserName>)>, AdminError> {
         self.ask(Role::Admin, |snapshot, _| Ok(users::groups(snapshot)?))
+    }
+
+    /// The groups, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::AdminErrorKind::Refused) for anyone but an administrator.
+    pub fn groups_page(&self, page: Page) -> Result<Listing<Group>, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| {
+            let groups = Listing::of(users::groups_page(snapshot, page)?, page, |(id, _)| id.0);
+            Ok(Listing {
+                items: groups.items.into_iter().map(|(_, group)| group).collect(),
+                next: groups.next,
+            })
+        })
+    }
+
+    /// One group.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::AdminErrorKind::NotFound); [`Refused`](crate::AdminErrorKind::Refused) for anyone but an
+    /// administrator.
+    pub fn group(&self, name: &GroupName) -> Result<Group, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| {
+            let group = users::group(snapshot, users::find_group(snapshot, name)?)?;
+            group.ok_or_else(|| AdminError::not_found(format_args!("group:{name}")))
+        })
+    }
+
+    /// Who is in a group, those added to the catalog last first.
+    ///
+    /// # Errors
+    ///
+    /// As [`group`](Self::group).
+    pub fn members(&self, name: &GroupName, page: Page) -> Result<Listing<UserName>, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| {
+            let group = users::find_group(snapshot, name)?;
+            let members = Listing::of(users::members(snapshot, group, page)?, page, |(id, _)| id.0);
+            Ok(Listing {
+                items: members.items.into_iter().map(|(_, user)| user).collect(),
+                next: members.next,
+            })
+        })
     }
 }

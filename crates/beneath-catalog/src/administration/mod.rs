@@ -14,6 +14,7 @@ use std::str::FromStr;
 use beneath::AmbientAuthority;
 
 pub use files::{Grant, Publication, Published};
+pub use groups::Group;
 pub use links::{Link, LinkId, NewLink};
 pub use records::AuditRecord;
 pub use tokens::NewToken;
@@ -44,6 +45,7 @@ pub struct Administration<'a> {
     catalog: &'a Catalog,
     actor: Actor,
     version: Option<u64>,
+    absent_is_done: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +110,7 @@ impl Catalog {
             catalog: self,
             actor: Actor::Operator,
             version: None,
+            absent_is_done: false,
         }
     }
 
@@ -117,6 +120,7 @@ impl Catalog {
             catalog: self,
             actor: Actor::User(principal.clone()),
             version: None,
+            absent_is_done: false,
         }
     }
 }
@@ -129,6 +133,29 @@ impl Administration<'_> {
     pub const fn at_version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
+    }
+
+    /// The same, but to revoke what is not granted, and to take out of a group who is not in it, is done already: then
+    /// it only returns when that is effective everywhere. So whoever never got the answer may ask again.
+    #[must_use]
+    pub const fn absent_is_done(mut self) -> Self {
+        self.absent_is_done = true;
+        self
+    }
+
+    /// Whether the act may be tried, before anything is done for it that costs or tells something. [`act`](Self::act)
+    /// decides.
+    fn permitted(
+        &self,
+        needs: Role,
+        event: &'static str,
+        object: &dyn fmt::Display,
+    ) -> Result<(), AdminError> {
+        let permitted = self
+            .actor
+            .may_write()
+            .and_then(|()| self.ask(needs, |_, _| Ok(())));
+        permitted.inspect_err(|error| self.record_failure(event, object, error))
     }
 
     /// One act: may they, do it, write it down; all or nothing.

@@ -31,14 +31,13 @@ impl Administration<'_> {
         password: &Password,
         role: Role,
     ) -> Result<Change<()>, AdminError> {
+        let object = format!("user:{name} {role}");
+        // First of all: to hash a password is work.
+        self.permitted(Role::Admin, "user.add", &object)?;
         let record = self.record(password)?;
-        self.act(
-            Role::Admin,
-            "user.add",
-            &format!("user:{name} {role}"),
-            Takes::Nothing,
-            |writing, _| users::add(writing, name, &record, role),
-        )
+        self.act(Role::Admin, "user.add", &object, Takes::Nothing, |writing, _| {
+            users::add(writing, name, &record, role)
+        })
     }
 
     /// Gives a user another password. What rests on the old one falls: leases, tokens.
@@ -47,20 +46,20 @@ impl Administration<'_> {
     ///
     /// # Errors
     ///
-    /// [`AdminErrorKind::NotFound`].
+    /// [`AdminErrorKind::NotFound`], also for others than the actor if that is no administrator.
     pub fn set_password(&self, name: &UserName, password: &Password) -> Result<Change<()>, AdminError> {
+        let object = format!("user:{name}");
+        self.permitted(Role::Reader, "user.password", &object)?;
         let record = self.record(password)?;
         self.act(
             Role::Reader,
             "user.password",
-            &format!("user:{name}"),
+            &object,
             Takes::Rights,
             |writing, acting| {
                 let user = users::find(writing, name)?;
                 if acting.role != Role::Admin && acting.user != Some(user) {
-                    return Err(AdminError::refused(
-                        "only an administrator changes the password of others",
-                    ));
+                    return Err(AdminError::not_found(format_args!("user:{name}")));
                 }
                 users::set_password(writing, user, &record)
             },

@@ -140,6 +140,25 @@ pub(crate) fn find(snapshot: &Connection, id: &FileId) -> Result<Option<Entry>, 
     Ok(found)
 }
 
+/// If it is granted to this user, directly or by a group.
+pub(crate) fn find_granted(
+    snapshot: &Connection,
+    id: &FileId,
+    user: UserId,
+    now: Millis,
+) -> Result<Option<Entry>, StoreError> {
+    let sql = concat!(
+        entry_columns!(),
+        " WHERE e.id = ?1 AND EXISTS (SELECT 1 FROM grants r WHERE r.entry = e.seq \
+          AND coalesce(r.expires, 9223372036854775807) > ?3 \
+          AND (r.subject = ?2 OR r.subject IN (SELECT \"group\" FROM members WHERE user = ?2)))"
+    );
+    let found = statement(snapshot, sql)?
+        .query_row((id.as_bytes(), user.0, now.0), read_entry)
+        .optional()?;
+    Ok(found)
+}
+
 pub(crate) fn at(snapshot: &Connection, root: &RootName, path: &RelPath) -> Result<Vec<Entry>, StoreError> {
     let sql = concat!(
         entry_columns!(),

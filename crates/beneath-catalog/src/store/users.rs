@@ -1,10 +1,10 @@
 //! Users, groups, memberships and tokens.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::decide::{User, read_user, user_columns};
 use super::{Millis, StoreError, statement};
-use crate::administration::Page;
+use crate::administration::{Group, Page};
 use crate::error::AdminError;
 use crate::subject::{GroupName, Role, Subject, UserId, UserName, uniqueness_key};
 
@@ -130,6 +130,43 @@ pub(crate) fn groups(snapshot: &Connection) -> Result<Vec<(GroupName, Vec<UserNa
         Ok((super::decide::parse(row, 1)?, members.collect::<Result<_, _>>()?))
     })?;
     Ok(groups.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn groups_page(snapshot: &Connection, page: Page) -> Result<Vec<(UserId, Group)>, StoreError> {
+    let sql = "SELECT id, name, created FROM groups WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    let mut statement = statement(snapshot, sql)?;
+    let groups = statement.query_map((page.before.0, page.limit + 1), |row| {
+        Ok((UserId(row.get(0)?), read_group(row)?))
+    })?;
+    Ok(groups.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn group(snapshot: &Connection, group: UserId) -> Result<Option<Group>, StoreError> {
+    let sql = "SELECT id, name, created FROM groups WHERE id = ?1";
+    Ok(statement(snapshot, sql)?
+        .query_row([group.0], read_group)
+        .optional()?)
+}
+
+fn read_group(row: &Row<'_>) -> Result<Group, rusqlite::Error> {
+    Ok(Group {
+        name: super::decide::parse(row, 1)?,
+        created: Millis(row.get(2)?).to_system_time(),
+    })
+}
+
+pub(crate) fn members(
+    snapshot: &Connection,
+    group: UserId,
+    page: Page,
+) -> Result<Vec<(UserId, UserName)>, StoreError> {
+    let sql = "SELECT u.id, u.name FROM members m JOIN users u ON u.id = m.user \
+               WHERE m.\"group\" = ?1 AND m.user < ?2 ORDER BY m.user DESC LIMIT ?3";
+    let mut statement = statement(snapshot, sql)?;
+    let members = statement.query_map((group.0, page.before.0, page.limit + 1), |row| {
+        Ok((UserId(row.get(0)?), super::decide::parse(row, 1)?))
+    })?;
+    Ok(members.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn add_token(
