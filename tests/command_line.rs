@@ -127,11 +127,20 @@ fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
 fn check_reports_all_problems_at_once() {
     let house = House::build();
     house.configure(
-        "listen = \"nowhere\"\nrevocation_bound = \"soon\"\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n",
+        "listen = \"nowhere\"\nrevocation_bound = \"soon\"\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
+         [audit]\nretention = \"1s\"\nrecords = 3\n",
     );
-    house
-        .run(&["check"])
-        .fails(2, &["nowhere", "soon", "a/b", "limits.connections"]);
+    house.run(&["check"]).fails(
+        2,
+        &[
+            "nowhere",
+            "soon",
+            "a/b",
+            "limits.connections",
+            "audit.retention",
+            "audit.records",
+        ],
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
 use crate::store::decide::{self, Ground, Identity};
+use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
 use crate::throttle::Rate;
@@ -61,6 +62,7 @@ pub struct Catalog {
     pub(crate) bound: Duration,
     pins: Pins,
     pub(crate) link_grace: Duration,
+    audit_retention: Retention,
     serving: OnceLock<Serving>,
     starting: Mutex<()>,
 }
@@ -73,6 +75,7 @@ pub struct Options {
     pub(crate) hashing_queue: usize,
     pub(crate) failed_logins: Rate,
     link_grace: Duration,
+    audit_retention: Retention,
 }
 
 /// How a request is told from one that is not allowed to wait.
@@ -121,6 +124,7 @@ impl Catalog {
             bound: options.revocation_bound,
             pins: Pins::default(),
             link_grace: options.link_grace,
+            audit_retention: options.audit_retention,
             serving: OnceLock::new(),
             starting: Mutex::default(),
         })
@@ -366,7 +370,7 @@ impl Catalog {
         }
         let _starting = lock(&self.starting);
         if self.serving.get().is_none() {
-            let serving = Serving::start(&self.store, self.bound)?;
+            let serving = Serving::start(&self.store, self.bound, self.audit_retention)?;
             let _ = self.serving.set(serving);
         }
         self.serving.get().ok_or(Refusal::UNAVAILABLE)
@@ -400,6 +404,10 @@ impl Default for Options {
                 refill: Duration::from_secs(2),
             },
             link_grace: Duration::from_secs(300),
+            audit_retention: Retention {
+                age: Duration::from_secs(90 * 24 * 60 * 60),
+                records: 5_000_000,
+            },
         }
     }
 }
@@ -426,6 +434,19 @@ impl Options {
     #[must_use]
     pub const fn link_grace(mut self, grace: Duration) -> Self {
         self.link_grace = grace;
+        self
+    }
+
+    /// How long the audit trail is kept: records older than `age` (by default 90 days) are removed, and the oldest of more
+    /// than `records` (by default five million, some 600 MB; at least a hundred).
+    ///
+    /// A process that serves removes them, in steps of a hundredth of either, and each step is a record of the trail.
+    #[must_use]
+    pub fn audit_retention(mut self, age: Duration, records: u64) -> Self {
+        self.audit_retention = Retention {
+            age,
+            records: records.max(100),
+        };
         self
     }
 

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::revocation::Feed;
+use crate::store::retention::Retention;
 use crate::store::{Store, StoreError, lock};
 use crate::trail::Trail;
 
@@ -15,9 +16,13 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    pub(crate) fn start(store: &Arc<Store>, bound: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        store: &Arc<Store>,
+        bound: Duration,
+        retention: Retention,
+    ) -> Result<Self, StoreError> {
         let (feed, watching) = Feed::start(Arc::clone(store), bound)?;
-        let (trail, writing) = Trail::start(store)?;
+        let (trail, writing) = Trail::start(store, retention)?;
         Ok(Self {
             feed,
             trail,

@@ -1,7 +1,7 @@
 //! [`Trail`]: decisions and transfers on their way to the audit trail, in batches, off the path of requests.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::file_id::FileId;
 use crate::refusal::Reason;
+use crate::store::retention::{self, Pruned, Retention};
 use crate::store::{Millis, Store, StoreError, audit, links, lock};
 use crate::subject::UserName;
 
@@ -58,7 +59,10 @@ pub(crate) enum Actor {
 }
 
 impl Trail {
-    pub(crate) fn start(store: &Store) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
+    pub(crate) fn start(
+        store: &Store,
+        retention: Retention,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
         let connection = store.connection()?;
         // Nobody was told that these are on the disk.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -69,7 +73,7 @@ impl Trail {
         let writing = Arc::clone(&trail);
         let thread = std::thread::Builder::new()
             .name("beneath-audit".to_owned())
-            .spawn(move || writing.write_all(&connection))
+            .spawn(move || writing.write_all(&connection, retention))
             .map_err(|_| StoreError::unreachable())?;
         Ok((trail, thread))
     }
@@ -80,8 +84,13 @@ impl Trail {
             queue.dropped += 1;
             return;
         }
+        // Waking somebody is a system call, also if nobody sleeps: once for each batch.
+        let sleeping = queue.is_empty();
         queue.events.push(event);
-        self.filled.notify_one();
+        drop(queue);
+        if sleeping {
+            self.filled.notify_one();
+        }
     }
 
     pub(crate) fn add_ended(&self, ended: links::Ended) {
@@ -95,31 +104,40 @@ impl Trail {
         self.filled.notify_one();
     }
 
-    fn write_all(&self, connection: &Connection) {
+    fn write_all(&self, connection: &Connection, retention: Retention) {
+        let mut batch = Queue::default();
+        let mut left = Pruned::Some;
         loop {
-            let mut batch = self.next();
+            self.fill(&mut batch, if left == Pruned::Some { PAUSE } else { IDLE });
             let stopping = batch.stopping;
-            if write(connection, &batch).is_err() {
-                if stopping {
-                    return;
+            let written = batch.events.len();
+            match write(connection, &batch) {
+                Ok(()) => batch.clear(),
+                Err(_) if stopping => return,
+                Err(_) => {
+                    std::thread::sleep(PAUSE);
+                    self.put_back(&mut batch);
                 }
-                std::thread::sleep(PAUSE);
-                self.put_back(&mut batch);
             }
             if stopping {
                 return;
             }
+            // More than was written, so that what is due for removal becomes less.
+            left = prune(connection, retention, 2 + 2 * written / 1000);
         }
     }
 
-    /// Waits for something to write, and longer for more of it: each write makes every reader's cache start anew.
-    fn next(&self) -> Queue {
+    /// Waits for something to write, and longer for more of it: each write makes every reader's cache start anew. If
+    /// nothing comes within `idle` there is nothing to write.
+    fn fill(&self, batch: &mut Queue, idle: Duration) {
         let mut queue = lock(&self.queue);
-        while queue.is_empty() && !queue.stopping {
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
+        let nothing = |queue: &mut Queue| queue.is_empty() && !queue.stopping;
+        queue = match self.filled.wait_timeout_while(queue, idle, nothing) {
+            Ok((queue, _)) => queue,
+            Err(poisoned) => poisoned.into_inner().0,
+        };
         for _ in 0..PAUSES {
-            if queue.stopping {
+            if queue.stopping || queue.is_empty() {
                 break;
             }
             // Asleep, not waiting: whoever adds need not wake anybody.
@@ -130,10 +148,8 @@ impl Trail {
                 break;
             }
         }
-        let stopping = queue.stopping;
-        let batch = std::mem::take(&mut *queue);
-        queue.stopping = stopping;
-        batch
+        std::mem::swap(&mut *queue, batch);
+        queue.stopping = batch.stopping;
     }
 
     fn put_back(&self, batch: &mut Queue) {
@@ -155,22 +171,51 @@ impl Queue {
     const fn is_empty(&self) -> bool {
         self.events.is_empty() && self.ended.is_empty() && self.dropped == 0
     }
+
+    /// Keeps the room for a batch of usual length.
+    fn clear(&mut self) {
+        self.events.clear();
+        self.events.shrink_to(USUAL);
+        self.ended.clear();
+        self.dropped = 0;
+    }
+}
+
+/// What cannot be removed now is removed later.
+fn prune(connection: &Connection, retention: Retention, batches: usize) -> Pruned {
+    for _ in 0..batches {
+        match in_transaction(connection, || retention::prune(connection, retention)) {
+            Ok(Pruned::Some) => {}
+            Ok(Pruned::Nothing) | Err(_) => return Pruned::Nothing,
+        }
+    }
+    Pruned::Some
 }
 
 fn write(connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    in_transaction(connection, || write_rows(connection, batch))
+}
+
+fn in_transaction<T>(
+    connection: &Connection,
+    act: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let written = write_rows(connection, batch).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
-    if written.is_err() && !connection.is_autocommit() {
+    let done = act().and_then(|done| {
+        connection.execute_batch("COMMIT")?;
+        Ok(done)
+    });
+    if done.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
-    written
+    done
 }
 
 fn write_rows(connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
-    batch
-        .events
-        .iter()
-        .try_for_each(|event| audit::event(connection, event))?;
+    audit::events(connection, &batch.events)?;
     batch
         .ended
         .iter()
@@ -183,6 +228,12 @@ fn write_rows(connection: &Connection, batch: &Queue) -> Result<(), StoreError> 
 
 /// Some 2 MB.
 const MAX_QUEUED: usize = 1 << 14;
+
+/// So many events the queue has room for between two batches.
+const USUAL: usize = 1 << 10;
+
+/// How often what is too old is looked for where nothing happens.
+const IDLE: Duration = Duration::from_secs(3600);
 
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -135,10 +135,76 @@ fn nothing_in_the_trail_is_changed_or_removed() {
     let place = Place::new();
     place.add_user("ann");
     let foreign = rusqlite::Connection::open(place.database()).unwrap();
-    for sql in ["DELETE FROM audit", "UPDATE audit SET actor = 'somebody else'"] {
+    for (sql, why) in [
+        ("DELETE FROM audit", "append-only"),
+        ("UPDATE audit SET actor = 'somebody else'", "append-only"),
+        ("UPDATE audit_horizon SET id = 999", "not over its newest record"),
+        ("UPDATE audit_horizon SET id = -1", "only advances"),
+        ("DELETE FROM audit_horizon", "has a horizon"),
+    ] {
         let error = foreign.execute(sql, []).unwrap_err();
-        assert!(error.to_string().contains("append-only"), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
     }
+}
+
+/// Waits until the trail is as it should be.
+fn trail_until(place: &Place, settled: impl Fn(&[AuditRecord]) -> bool) -> Vec<AuditRecord> {
+    let since = Instant::now();
+    loop {
+        let trail = place.operator().audit(None, None, 100_000).unwrap();
+        if settled(&trail) {
+            return trail;
+        }
+        let last = trail.last();
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "{} records, {last:?}",
+            trail.len()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_oldest_records_beyond_the_number_that_is_kept_are_removed_and_that_is_a_record() {
+    let place = Place::with(Options::default().audit_retention(Duration::from_secs(9999), 200));
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    for _ in 0..5000 {
+        drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    }
+    let pruned = |record: &AuditRecord| record.event == "audit.prune" && record.actor == "catalog";
+    let trail = trail_until(&place, |trail| {
+        trail.len() <= 204 && trail.last().is_some_and(pruned) && !trail.iter().any(|r| r.event == "publish")
+    });
+    assert!(trail.len() >= 200, "{} records", trail.len());
+    assert!(trail.last().unwrap().object.starts_with("records "), "{trail:#?}");
+}
+
+#[test]
+fn records_are_removed_when_they_are_old_also_where_nothing_happens() {
+    let place = Place::with(Options::default().audit_retention(Duration::from_secs(3600), 1_000_000));
+    let foreign = rusqlite::Connection::open(place.database()).unwrap();
+    let old = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+               INSERT INTO audit (at, actor, event, object, revision, outcome)
+               SELECT i, 'somebody', 'past', '', 1, 'done' FROM n";
+    foreign.execute(old, []).unwrap();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    // From now on this process serves, and nothing else happens.
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    let trail = trail_until(&place, |trail| trail.iter().all(|record| record.event != "past"));
+    let told = |event: &str| {
+        trail
+            .iter()
+            .filter(|record| record.event == event)
+            .collect::<Vec<_>>()
+    };
+    let [pruned] = told("audit.prune")[..] else {
+        panic!("{trail:#?}");
+    };
+    assert_eq!(pruned.object, "records 1 to 3000");
+    assert_eq!((told("user.add").len(), told("publish").len()), (1, 1));
 }
 
 #[test]

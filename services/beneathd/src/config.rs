@@ -26,6 +26,23 @@ pub struct Config {
     pub(crate) limits: Limits,
     /// Where the counters are served, if anywhere.
     pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) audit: AuditConfig,
+}
+
+/// The `[audit]` section: how long the trail is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AuditConfig {
+    pub(crate) retention: Duration,
+    pub(crate) records: u64,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(90 * 24 * 60 * 60),
+            records: 5_000_000,
+        }
+    }
 }
 
 /// One `[roots.NAME]` section.
@@ -139,6 +156,15 @@ struct Raw {
     #[serde(default)]
     limits: RawLimits,
     metrics: Option<RawMetrics>,
+    #[serde(default)]
+    audit: RawAudit,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudit {
+    retention: Option<String>,
+    records: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -224,6 +250,7 @@ impl Raw {
             .filter_map(|(name, root)| problems.note(root.parse(&name, folder)));
         let roots = roots.collect();
         let limits = self.limits.parse(&mut problems);
+        let audit = self.audit.parse(&mut problems);
         let tls = self.tls.map(|tls| TlsConfig {
             certificate: folder.join(tls.certificate),
             key: folder.join(tls.key),
@@ -244,6 +271,7 @@ impl Raw {
                 tls,
                 limits,
                 metrics,
+                audit,
             }),
             _ => Err(problems.0),
         }
@@ -282,6 +310,28 @@ impl RawRoot {
                 policy,
             },
         ))
+    }
+}
+
+impl RawAudit {
+    fn parse(self, problems: &mut Problems) -> AuditConfig {
+        let mut audit = AuditConfig::default();
+        let retention = self
+            .retention
+            .and_then(|text| problems.note(parse_retention("audit.retention", &text)));
+        if let Some(retention) = retention {
+            audit.retention = retention;
+        }
+        match self.records {
+            Some(records @ ..1000) => {
+                problems.note::<()>(Err(format!(
+                    "`audit.records`: {records} records are soon overwritten; keep 1000 or more"
+                )));
+            }
+            Some(records) => audit.records = records,
+            None => {}
+        }
+        audit
     }
 }
 
@@ -368,6 +418,19 @@ fn parse_public_url(text: &str) -> Result<String, String> {
     valid.then(|| url.to_owned()).ok_or_else(|| {
         format!("`public_url`: {text:?} is not an http or https URL, such as \"https://files.example.org\"")
     })
+}
+
+/// From an hour to a century.
+fn parse_retention(key: &str, text: &str) -> Result<Duration, String> {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+    match humantime::parse_duration(text) {
+        Ok(duration) if (HOUR..=CENTURY).contains(&duration) => Ok(duration),
+        Ok(_) => Err(format!("`{key}`: {text:?} is not between an hour and 100 years")),
+        Err(error) => Err(format!(
+            "`{key}`: {text:?} is not a duration, such as \"90d\": {error}"
+        )),
+    }
 }
 
 /// Clocks overflow somewhere beyond it, and nobody waits that long.

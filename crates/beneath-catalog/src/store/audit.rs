@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 
 use super::{Millis, StoreError, revision, statement};
 use crate::administration::{AuditRecord, Cursor};
@@ -24,21 +24,44 @@ pub(crate) fn act(
     Ok(())
 }
 
-/// A decision or a transfer.
-pub(crate) fn event(writing: &Connection, event: &Event) -> Result<(), StoreError> {
-    let sql = "INSERT INTO audit (at, actor, event, object, revision, outcome, reason, bytes, address) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    statement(writing, sql)?.execute((
-        event.at.0,
-        event.actor.to_string(),
-        event.event,
-        event.object.to_string(),
-        event.revision,
-        event.outcome,
-        event.reason.map(|reason| format!("{reason:?}")),
-        event.bytes,
-        event.address.map(|address| address.to_string()),
-    ))?;
+/// Decisions and transfers, many to a statement: most of what a row costs is the statement around it.
+pub(crate) fn events(writing: &Connection, events: &[Event]) -> Result<(), StoreError> {
+    let (full, rest) = events.as_chunks::<AT_ONCE>();
+    if !full.is_empty() {
+        let mut insert = statement(writing, &insert_events(AT_ONCE))?;
+        full.iter()
+            .try_for_each(|events| insert_all(&mut insert, events))?;
+    }
+    if !rest.is_empty() {
+        let mut insert = statement(writing, &insert_events(1))?;
+        rest.iter()
+            .try_for_each(|event| insert_all(&mut insert, std::slice::from_ref(event)))?;
+    }
+    Ok(())
+}
+
+const AT_ONCE: usize = 16;
+
+fn insert_events(rows: usize) -> String {
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    format!(
+        "INSERT INTO audit (at, actor, event, object, revision, outcome, reason, bytes, address) VALUES {values}"
+    )
+}
+
+fn insert_all(insert: &mut Statement<'_>, events: &[Event]) -> Result<(), StoreError> {
+    for (event, first) in events.iter().zip((1..).step_by(9)) {
+        insert.raw_bind_parameter(first, event.at.0)?;
+        insert.raw_bind_parameter(first + 1, event.actor.to_string())?;
+        insert.raw_bind_parameter(first + 2, event.event)?;
+        insert.raw_bind_parameter(first + 3, event.object.to_string())?;
+        insert.raw_bind_parameter(first + 4, event.revision)?;
+        insert.raw_bind_parameter(first + 5, event.outcome)?;
+        insert.raw_bind_parameter(first + 6, event.reason.map(|reason| format!("{reason:?}")))?;
+        insert.raw_bind_parameter(first + 7, event.bytes)?;
+        insert.raw_bind_parameter(first + 8, event.address.map(|address| address.to_string()))?;
+    }
+    insert.raw_execute()?;
     Ok(())
 }
 

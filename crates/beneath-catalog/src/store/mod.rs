@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod decide;
 pub(crate) mod files;
 pub(crate) mod links;
+pub(crate) mod retention;
 pub(crate) mod servers;
 pub(crate) mod users;
 

@@ -107,7 +107,9 @@ pub(super) fn settled<T>(change: Change<T>, output: Output) -> T {
 }
 
 fn options(config: &Config) -> Options {
-    Options::default().revocation_bound(config.revocation_bound)
+    Options::default()
+        .revocation_bound(config.revocation_bound)
+        .audit_retention(config.audit.retention, config.audit.records)
 }
 
 /// A published file, as it is printed.
