@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use crate::{Published, beneathd};
+use crate::{Beneathd, Published, beneathd};
 
 /// A folder with a configuration, one root called `files`, and whatever a test puts there.
 #[derive(Debug)]
@@ -39,6 +39,19 @@ impl House {
             .arg("--config")
             .arg(self.path("beneathd.toml"));
         run(command, input)
+    }
+
+    /// The service, with this house's configuration.
+    pub fn serve(&self) -> Beneathd {
+        self.serve_by(beneathd())
+    }
+
+    /// The same through another command that runs `beneathd` with the arguments it is given.
+    pub fn serve_by(&self, mut command: std::process::Command) -> Beneathd {
+        command
+            .args(["serve", "--json", "--config"])
+            .arg(self.path("beneathd.toml"));
+        Beneathd::start(command)
     }
 
     /// Runs a command with this house's configuration.

@@ -11,6 +11,7 @@
 )]
 
 pub mod api;
+pub mod h2;
 pub mod house;
 pub mod http;
 pub mod service;

@@ -94,6 +94,7 @@ impl Beneathd {
         self.started
             .url
             .trim_start_matches("http://")
+            .trim_start_matches("https://")
             .parse()
             .expect("an address")
     }
@@ -120,6 +121,16 @@ impl Beneathd {
             .unwrap_or_else(|| panic!("{name:?} is not among {:?}", self.started.files));
         assert!(found.next().is_none(), "{name:?} was published twice");
         file
+    }
+
+    /// Process ID.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("our own child").is_none()
     }
 
     /// `SIGKILL`, and waits for the end.

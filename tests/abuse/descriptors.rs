@@ -1,0 +1,88 @@
+//! A process that may have 64 descriptors, with more clients than that.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use beneath_tests::{beneathd, http};
+
+use crate::{ALICE, LARGE, PATIENCE, Shop, path};
+
+const CLIENTS: usize = 150;
+
+#[test]
+fn with_64_descriptors_and_more_clients_some_are_served_at_once_and_all_of_them_afterwards() {
+    // The default: two fifths of the descriptors are for connections, and who comes beyond that waits.
+    let shop = Shop::build("stall_timeout = \"30s\"");
+    let (served, _) = besiege(&shop);
+    assert!(served > 0, "nobody was served");
+}
+
+#[test]
+fn a_limit_of_connections_that_the_descriptors_do_not_allow_turns_clients_away_and_is_not_fatal() {
+    let shop = Shop::build("connections = 500\nstall_timeout = \"30s\"");
+    let (_, refused) = besiege(&shop);
+    assert!(refused > 0, "nobody was refused");
+}
+
+/// Clients that each ask for a large file and read nothing of it but the head, three times. How many were served, and how
+/// many refused with 503; afterwards all must be served.
+fn besiege(shop: &Shop) -> (usize, usize) {
+    let program = beneathd();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    command.arg(program.get_program()).stdin(Stdio::null());
+    let mut service = shop.house.serve_by(command);
+    let address = service.address();
+    let (mut all_served, mut all_refused) = (0, 0);
+    for round in 0..3 {
+        let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| ask(address, &path(&shop.large))).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        let statuses: Vec<Option<u16>> = clients.iter_mut().map(status).collect();
+        let count = |status| statuses.iter().filter(|found| **found == status).count();
+        let (served, refused, waiting) = (count(Some(200)), count(Some(503)), count(None));
+        println!(
+            "64 descriptors, round {round}: of {CLIENTS} clients {served} are served, {refused} refused, {waiting} wait"
+        );
+        assert!(service.runs(), "it did not survive");
+        assert_eq!(served + refused + waiting, CLIENTS, "{statuses:?}");
+        drop(clients);
+        recovers(shop, address);
+        all_served += served;
+        all_refused += refused;
+    }
+    (all_served, all_refused)
+}
+
+/// Nobody is refused any more, and a long answer is whole.
+fn recovers(shop: &Shop, address: SocketAddr) {
+    let small = path(&shop.small);
+    let deadline = Instant::now() + PATIENCE;
+    while http::get(address, &small, ALICE, "").status != 200 {
+        assert!(Instant::now() < deadline, "still refused after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for _ in 0..30 {
+        assert_eq!(http::get(address, &small, ALICE, "").status, 200);
+    }
+    let whole = http::get(address, &path(&shop.large), ALICE, "");
+    assert_eq!((whole.status, whole.body.len()), (200, LARGE));
+}
+
+fn ask(server: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    // Who is turned away at the door may be so before this.
+    let _ = write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {ALICE}\r\n\r\n"
+    );
+    stream
+}
+
+fn status(stream: &mut TcpStream) -> Option<u16> {
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).ok()?;
+    std::str::from_utf8(&line).ok()?.split(' ').nth(1)?.parse().ok()
+}

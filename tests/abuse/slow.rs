@@ -1,0 +1,107 @@
+//! slowhttptest (Debian): the slow attacks that have names, as its author runs them.
+
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use beneath_tests::Beneathd;
+
+use crate::{ALICE, Bystander, Shop, descriptors, path};
+
+/// A mode of slowhttptest, and how long after its start all its connections must be gone: the second in which they are
+/// opened, what the configuration says, and two seconds for a machine that is busy.
+struct Attack {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    gone_after: Duration,
+}
+
+const LIMITS: &str = "header_timeout = \"1s\"\nidle_timeout = \"2s\"\nstall_timeout = \"1s\"";
+const CONNECTIONS: usize = 150;
+
+const ATTACKS: [Attack; 4] = [
+    Attack {
+        name: "-H, a field of the head each second",
+        arguments: &["-H", "-i", "1"],
+        gone_after: Duration::from_secs(1 + 1 + 2),
+    },
+    Attack {
+        name: "-B, some of the body each second",
+        arguments: &["-B", "-i", "1", "-s", "100000"],
+        gone_after: Duration::from_secs(1 + 1 + 2),
+    },
+    Attack {
+        name: "-R, hundreds of ranges",
+        arguments: &["-R", "-a", "1", "-b", "2000"],
+        gone_after: Duration::from_secs(1 + 2 + 2),
+    },
+    Attack {
+        name: "-X, five bytes read each second",
+        arguments: &["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "5"],
+        gone_after: Duration::from_secs(1 + 1 + 2),
+    },
+];
+
+#[test]
+fn slow_clients_are_cut_when_the_configuration_says_and_nobody_else_waits() {
+    let shop = Shop::build(LIMITS);
+    let service = shop.house.serve();
+    let bystander = Bystander::arrive(service.address(), &shop.small);
+    thread::sleep(Duration::from_millis(200));
+    let before = descriptors(&service, "socket:");
+    for attack in ATTACKS {
+        let mut command = Command::new("slowhttptest");
+        command
+            .args(attack.arguments)
+            .args(["-l", "20", "-p", "3", "-v", "1"]);
+        command.args(["-c", &CONNECTIONS.to_string(), "-r", &CONNECTIONS.to_string()]);
+        // It has no option for other fields, and passes on whatever is in this one.
+        command.args(["-j", &format!("a=b\r\nAuthorization: {ALICE}")]);
+        command.args([
+            "-u",
+            &format!("http://{}{}", service.address(), path(&shop.large)),
+        ]);
+        let begin = Instant::now();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut attacker = Attacker(child.expect("slowhttptest, which tests/run installs"));
+        let most = watch(&service, &mut attacker, before);
+        println!(
+            "slowhttptest {}: {most} sockets, all gone after {:?}",
+            attack.name,
+            begin.elapsed()
+        );
+        assert!(
+            begin.elapsed() < attack.gone_after,
+            "{}: gone only after {:?}",
+            attack.name,
+            begin.elapsed()
+        );
+    }
+    bystander.was_served("slowhttptest");
+}
+
+/// Waits until no connection of the attacker is left; how many sockets there were at most.
+fn watch(service: &Beneathd, attacker: &mut Attacker, before: usize) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let mut most = 0;
+    loop {
+        let ended = attacker.0.try_wait().unwrap().is_some();
+        let now = descriptors(service, "socket:");
+        most = most.max(now);
+        // It may not notice that it was cut: what it has not read keeps it from seeing the end.
+        if (ended || most >= before + CONNECTIONS / 2) && now <= before + 4 {
+            return most;
+        }
+        assert!(Instant::now() < deadline, "{now} sockets, at most {most}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+struct Attacker(Child);
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
