@@ -6,9 +6,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::catalog::Options;
-use crate::credential::hashing::Hashing;
+use crate::credential::flights::{Flights, Verdict};
+use crate::credential::hashing::{Hashing, QueueFull};
 use crate::credential::record::{Match, Record, Stored};
-use crate::credential::verified::Verified;
+use crate::credential::verified::{Digest, Verified};
 use crate::credential::{Credentials, Shown};
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Feed;
@@ -21,6 +22,7 @@ use crate::throttle::Throttle;
 /// Tells who somebody is by what they show.
 pub(crate) struct Authenticator {
     pub(crate) hashing: Hashing,
+    flights: Flights,
     throttle: Throttle,
     verified: Verified,
     /// Whoever is nobody is checked against this, so that it takes as long.
@@ -53,6 +55,7 @@ impl Authenticator {
     pub(crate) fn new(options: &Options) -> Result<Self, getrandom::Error> {
         Ok(Self {
             hashing: Hashing::new(options.hashing_at_once, options.hashing_queue),
+            flights: Flights::new(2 * options.hashing_queue),
             throttle: Throttle::new(options.failed_logins),
             verified: Verified::new()?,
             nobody: Record::of_nobody().to_string().into(),
@@ -145,33 +148,48 @@ impl Authenticator {
         if let Some(wait) = self.throttle.wait(name, credentials.address) {
             return Err(Refusal::busy(wait, Reason::Throttled));
         }
-        let record =
-            Stored::parse(&unverified.record).unwrap_or_else(|_| Stored::Current(Record::of_nobody()));
-        let found = self
-            .hashing
-            .verify(&record, password)
-            .map_err(|_| Refusal::busy(Duration::from_secs(1), Reason::HashingQueueFull))?;
-        match (unverified.user, found) {
-            (Some(user), Ok(Some(matched))) => {
-                let digest = self.verified.digest(name, password, &unverified.record);
-                self.verified.remember(user, digest, &matched);
+        let digest = self.verified.digest(name, password, &unverified.record);
+        let mut imported = None;
+        let verdict = self
+            .flights
+            .join(digest, || self.hash(digest, password, unverified, &mut imported));
+        match verdict {
+            Ok(Verdict::Right) => {
                 self.throttle.succeeded(name, credentials.address);
-                match record {
-                    Stored::Current(_) => Ok(None),
-                    Stored::Imported(_) => {
-                        Ok(self.rehash(name, password, user, &unverified.record, &matched))
-                    }
-                }
+                Ok(imported.and_then(|(user, matched)| {
+                    self.rehash(name, password, user, &unverified.record, &matched)
+                }))
             }
-            _ => {
+            // Each of those who guessed the same has failed.
+            Ok(Verdict::Wrong) => {
                 self.throttle.failed(name, credentials.address);
                 Err(refused)
             }
+            Err(QueueFull) => Err(Refusal::busy(Duration::from_secs(1), Reason::HashingQueueFull)),
         }
     }
-}
 
-impl Authenticator {
+    /// What is right is remembered; `imported` is told if the record is to be replaced.
+    fn hash(
+        &self,
+        digest: Digest,
+        password: &[u8],
+        unverified: &Unverified,
+        imported: &mut Option<(UserId, Match)>,
+    ) -> Result<Verdict, QueueFull> {
+        let record =
+            Stored::parse(&unverified.record).unwrap_or_else(|_| Stored::Current(Record::of_nobody()));
+        let found = self.hashing.verify(&record, password)?;
+        let (Some(user), Ok(Some(matched))) = (unverified.user, found) else {
+            return Ok(Verdict::Wrong);
+        };
+        self.verified.remember(user, digest, &matched);
+        if matches!(record, Stored::Imported(_)) {
+            *imported = Some((user, matched));
+        }
+        Ok(Verdict::Right)
+    }
+
     /// If that fails the old record stays, until the next login.
     fn rehash(
         &self,

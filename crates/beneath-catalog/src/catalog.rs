@@ -397,7 +397,8 @@ impl Default for Options {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             revocation_bound: Duration::from_secs(1),
-            hashing_at_once: cores,
+            // The other half is for downloads.
+            hashing_at_once: cores.div_ceil(2),
             hashing_queue: 32,
             failed_logins: Rate {
                 burst: 30,
@@ -421,8 +422,9 @@ impl Options {
         self
     }
 
-    /// How many passwords are hashed at once (19 MiB each; by default one per core), and how many more may wait before
-    /// the next is told to come back (by default 32).
+    /// How many passwords are hashed at once (19 MiB each; by default on half of the cores), and how many more may wait
+    /// before the next is told to come back (by default 32). Of those who show the same at once one is hashed, and twice
+    /// as many wait for what comes of it.
     #[must_use]
     pub const fn hashing(mut self, at_once: usize, queue: usize) -> Self {
         self.hashing_at_once = at_once;

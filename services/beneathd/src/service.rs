@@ -13,7 +13,7 @@ use crate::telemetry::{Log, Metrics};
 
 /// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
 /// that logins never take all of them.
-pub(crate) const BLOCKING_THREADS: usize = 64;
+pub(crate) const BLOCKING_THREADS: usize = 128;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const BLOCKING_QUEUE: usize = 1024;
 

@@ -1,11 +1,12 @@
 //! [`Hashing`]: only so many passwords are hashed at once, only so many wait, and the next hears "busy".
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 
 use super::record::{Match, Memory, Record, RecordError, Stored};
 use crate::store::lock;
 
-/// A bounded pool of the memory that hashing needs: whoever has a piece may hash.
+/// A bounded number of places to hash. The memory that takes is handed to whoever waits, and given back to the system
+/// when nobody does.
 pub(crate) struct Hashing {
     state: Mutex<State>,
     freed: Condvar,
@@ -13,8 +14,9 @@ pub(crate) struct Hashing {
 }
 
 struct State {
-    free: Vec<Memory>,
+    places: usize,
     waiting: usize,
+    spare: Vec<Memory>,
 }
 
 /// Too many wait already.
@@ -24,9 +26,12 @@ pub(crate) struct QueueFull;
 impl Hashing {
     /// `at_once` hash at the same time (19 MiB each), `waiting_at_most` more wait for their turn.
     pub(crate) fn new(at_once: usize, waiting_at_most: usize) -> Self {
-        let free = (0..at_once.max(1)).map(|_| Memory::new()).collect();
         Self {
-            state: Mutex::new(State { free, waiting: 0 }),
+            state: Mutex::new(State {
+                places: at_once.max(1),
+                waiting: 0,
+                spare: Vec::new(),
+            }),
             freed: Condvar::new(),
             waiting_at_most,
         }
@@ -47,24 +52,40 @@ impl Hashing {
     fn with_memory<T>(&self, hash: impl FnOnce(&mut Memory) -> T) -> Result<T, QueueFull> {
         let mut memory = self.take()?;
         let result = hash(&mut memory);
-        lock(&self.state).free.push(memory);
-        self.freed.notify_one();
+        self.give_back(memory);
         Ok(result)
     }
 
     fn take(&self) -> Result<Memory, QueueFull> {
         let mut state = lock(&self.state);
-        if state.free.is_empty() && state.waiting >= self.waiting_at_most {
+        if state.places == 0 && state.waiting >= self.waiting_at_most {
             return Err(QueueFull);
         }
         state.waiting += 1;
-        loop {
-            if let Some(memory) = state.free.pop() {
-                state.waiting -= 1;
-                return Ok(memory);
-            }
-            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        state = match self.freed.wait_while(state, |state| state.places == 0) {
+            Ok(state) => state,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        state.waiting -= 1;
+        state.places -= 1;
+        Ok(state.spare.pop().unwrap_or(Memory::new()))
+    }
+
+    fn give_back(&self, memory: Memory) {
+        let mut state = lock(&self.state);
+        state.places += 1;
+        let unused = if state.waiting > 0 {
+            // Asking the system anew would take a fifth of the time that hashing takes.
+            state.spare.push(memory);
+            Vec::new()
+        } else {
+            let mut unused = std::mem::take(&mut state.spare);
+            unused.push(memory);
+            unused
+        };
+        drop(state);
+        self.freed.notify_one();
+        drop(unused);
     }
 }
 
@@ -82,10 +103,21 @@ mod tests {
                 std::thread::yield_now();
             }
             assert_eq!(hashing.with_memory(|_| ()), Err(QueueFull));
-            lock(&hashing.state).free.push(memory);
-            hashing.freed.notify_one();
+            hashing.give_back(memory);
             assert_eq!(second.join().unwrap(), Ok(()));
         });
         assert_eq!(hashing.with_memory(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_kept_only_while_somebody_waits_for_it() {
+        let hashing = Hashing::new(2, 8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| hashing.with_memory(|_| std::thread::yield_now()));
+            }
+        });
+        let state = lock(&hashing.state);
+        assert_eq!((state.places, state.waiting, state.spare.len()), (2, 0, 0));
     }
 }

@@ -1,5 +1,6 @@
 //! What somebody shows to prove who they are: [`Credentials`] from a request, [`Password`] from whoever sets one.
 
+pub(crate) mod flights;
 pub(crate) mod hashing;
 pub(crate) mod imported;
 pub(crate) mod record;

@@ -26,8 +26,8 @@ pub(crate) enum Stored {
 /// The password is the record's. Only [`Stored::verify`] makes one.
 pub(crate) struct Match(());
 
-/// What hashing needs 19 MiB of; kept between uses, since asking the system anew costs a fifth of the time.
-pub(crate) type Memory = Vec<Block>;
+/// What hashing needs 19 MiB of. Given back to the system when dropped.
+pub(crate) struct Memory(Vec<Block>);
 
 impl Stored {
     pub(crate) fn parse(text: &str) -> Result<Self, RecordError> {
@@ -97,13 +97,31 @@ impl Record {
     fn compute(&self, password: &[u8], len: usize, memory: &mut Memory) -> Result<Vec<u8>, RecordError> {
         const FAILED: RecordError = RecordError("argon2 does not take these parameters");
         let mut hash = vec![0; len];
-        memory.resize(memory.len().max(self.params.block_count()), Block::default());
+        let blocks = memory.blocks(self.params.block_count());
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
-            .hash_password_into_with_memory(password, &self.salt, &mut hash, memory)
+            .hash_password_into_with_memory(password, &self.salt, &mut hash, blocks)
             .map_err(|_| FAILED)?;
         Ok(hash)
     }
 }
+
+impl Memory {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        if self.0.len() < count {
+            // The allocator of glibc keeps for itself what was freed in pieces below 32 MiB (mallopt(3),
+            // M_MMAP_THRESHOLD); a larger one goes back to the system. What is never touched of it takes no memory.
+            self.0 = Vec::with_capacity(count.max(NEVER_KEPT / Block::SIZE));
+            self.0.resize(count, Block::default());
+        }
+        &mut self.0
+    }
+}
+
+const NEVER_KEPT: usize = 33 << 20;
 
 /// A record that cannot be used, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ pub(crate) struct Verified {
 }
 
 /// Of a user name, a password and a password record.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(blake3::Hash);
 
 /// This password was verified against this record before.
