@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 
+mod notation;
 mod process;
 mod rejection;
 mod routes;

@@ -1,7 +1,9 @@
 //! Every way a request is turned down → HTTP, here and nowhere else.
 //!
 //! A client learns a constant: unknown, forbidden, expired, vanished and escaping files are the same `404`, byte for
-//! byte. Why it really was goes to the log, once, from whoever knew.
+//! byte. Why it really was goes to the log, once, from whoever knew. Whoever administers is told more: [`Problem`].
+
+mod problem;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
+
+pub(crate) use problem::{Offer, Problem};
 
 use crate::auth::{Unauthenticated, basic, bearer};
 
@@ -25,6 +29,8 @@ pub(crate) enum Rejection {
     MethodNotAllowed,
     /// There is no such file, or none for this user. Which, only the log knows.
     NotFound,
+    /// Too many logins failed from there, or for that name; come back after this long.
+    TooManyAttempts(Duration),
     /// Nobody, or not who they say they are.
     Unauthorized,
     /// The catalog cannot be asked, so nothing is served.
@@ -38,6 +44,7 @@ impl Rejection {
             Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
         }
     }
@@ -49,6 +56,7 @@ impl Rejection {
             Self::Busy(_) | Self::Unavailable => r#"{"title":"Service Unavailable","status":503}"#,
             Self::MethodNotAllowed => r#"{"title":"Method Not Allowed","status":405}"#,
             Self::NotFound => r#"{"title":"Not Found","status":404}"#,
+            Self::TooManyAttempts(_) => r#"{"title":"Too Many Requests","status":429}"#,
             Self::Unauthorized => r#"{"title":"Unauthorized","status":401}"#,
         }
     }
@@ -71,9 +79,8 @@ impl IntoResponse for Rejection {
             Self::MethodNotAllowed => {
                 fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
-            Self::Busy(wait) => {
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                fields.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            Self::Busy(wait) | Self::TooManyAttempts(wait) => {
+                fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             Self::Unavailable => {
                 fields.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -82,6 +89,11 @@ impl IntoResponse for Rejection {
         }
         response
     }
+}
+
+/// Rounded up, and never none: who comes back too early has to wait again.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl From<Unauthenticated> for Rejection {

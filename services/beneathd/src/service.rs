@@ -1,11 +1,15 @@
 //! [`Service`]: the catalog as the routes see it.
 
+mod administration;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beneath_catalog::{Catalog, Credentials, FileId, Lease, LinkRequest, LinkUse, Refusal, RefusalKind};
+use beneath_catalog::{
+    Catalog, Credentials, FileId, Lease, LinkRequest, LinkUse, Reason, Refusal, RefusalKind,
+};
 use tokio::sync::Semaphore;
 
 use crate::rejection::Rejection;
@@ -13,16 +17,22 @@ use crate::telemetry::{Log, Metrics};
 
 /// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
 /// that logins never take all of them.
-pub(crate) const BLOCKING_THREADS: usize = 128;
+const DOWNLOAD_THREADS: usize = 128;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
-const BLOCKING_QUEUE: usize = 1024;
+const DOWNLOAD_QUEUE: usize = 1024;
+/// How many administrative acts may be under way, each of which may hash a file or wait for another process; never the
+/// threads of downloads.
+const ADMINISTRATION_THREADS: usize = 16;
+/// How many of them may wait.
+const ADMINISTRATION_QUEUE: usize = 256;
+/// Threads of the runtime that may block.
+pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS + ADMINISTRATION_THREADS;
 
 /// What the routes need.
 pub(crate) struct Service {
     catalog: Arc<Catalog>,
-    /// Permits for a thread that may block, and for a place in the queue for one.
-    threads: Semaphore,
-    places: Semaphore,
+    downloads: Threads,
+    administration: Threads,
     pub(crate) metrics: Metrics,
 }
 
@@ -30,8 +40,8 @@ impl Service {
     pub(crate) fn new(catalog: Catalog, log: &Log) -> Self {
         Self {
             catalog: Arc::new(catalog),
-            threads: Semaphore::new(BLOCKING_THREADS),
-            places: Semaphore::new(BLOCKING_QUEUE),
+            downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
+            administration: Threads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE),
             metrics: Metrics::new(log),
         }
     }
@@ -43,12 +53,13 @@ impl Service {
             decided => return decided.map_err(|refusal| refuse(&refusal, &id)),
         }
         let catalog = Arc::clone(&self.catalog);
-        self.blocking(move || {
-            catalog
-                .open(&credentials, &id)
-                .map_err(|refusal| refuse(&refusal, &id))
-        })
-        .await?
+        self.downloads
+            .run(move || {
+                catalog
+                    .open(&credentials, &id)
+                    .map_err(|refusal| refuse(&refusal, &id))
+            })
+            .await?
     }
 
     /// As [`open`](Self::open), for whoever has a link: always a question to the store, which counts.
@@ -60,33 +71,58 @@ impl Service {
         wants: LinkUse,
     ) -> Result<Lease, Rejection> {
         let catalog = Arc::clone(&self.catalog);
-        self.blocking(move || {
-            let mut request = LinkRequest::new(&secret, &client, wants);
-            if let Some(address) = address {
-                request = request.from_address(address);
-            }
-            catalog
-                .open_link(&request)
-                .map_err(|refusal| refuse(&refusal, &"a link"))
-        })
-        .await?
+        self.downloads
+            .run(move || {
+                let mut request = LinkRequest::new(&secret, &client, wants);
+                if let Some(address) = address {
+                    request = request.from_address(address);
+                }
+                catalog
+                    .open_link(&request)
+                    .map_err(|refusal| refuse(&refusal, &"a link"))
+            })
+            .await?
     }
 
     /// Whether the catalog can be asked.
     pub(crate) async fn is_ready(&self) -> Result<(), Rejection> {
         let catalog = Arc::clone(&self.catalog);
-        self.blocking(move || catalog.revision().map(drop).map_err(|_| Rejection::Unavailable))
+        self.downloads
+            .run(move || catalog.revision().map(drop).map_err(|_| Rejection::Unavailable))
             .await?
     }
+}
 
-    /// Runs `work` on a thread that may block: a bounded number of them, behind a bounded queue.
-    async fn blocking<T: Send + 'static>(
+/// A bounded number of threads that may block, behind a bounded queue.
+struct Threads {
+    running: Arc<Semaphore>,
+    /// Running or waiting.
+    places: Arc<Semaphore>,
+}
+
+impl Threads {
+    fn new(threads: usize, queue: usize) -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(threads + queue)),
+        }
+    }
+
+    /// Runs `work` on one of them. What has begun goes on when nobody waits for it any more, and keeps its place.
+    async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Rejection> {
         let busy = Rejection::Busy(Duration::from_secs(1));
-        let _place = self.places.try_acquire().map_err(|_| busy)?;
-        let _thread = self.threads.acquire().await.map_err(|_| Rejection::Unavailable)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy)?;
+        let thread = Arc::clone(&self.running)
+            .acquire_owned()
+            .await
+            .map_err(|_| Rejection::Unavailable)?;
+        let work = move || {
+            let _held = (place, thread);
+            work()
+        };
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| Rejection::Unavailable)
@@ -99,6 +135,9 @@ fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
     match refusal.kind() {
         RefusalKind::Unauthenticated => Rejection::Unauthorized,
         RefusalKind::NotFound => Rejection::NotFound,
+        RefusalKind::Busy { retry_after } if refusal.reason() == Reason::Throttled => {
+            Rejection::TooManyAttempts(retry_after)
+        }
         RefusalKind::Busy { retry_after } => Rejection::Busy(retry_after),
         RefusalKind::Unavailable | RefusalKind::WouldBlock => Rejection::Unavailable,
     }

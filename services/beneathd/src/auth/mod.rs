@@ -1,6 +1,6 @@
 //! Who is asking, according to the request: `Authorization` header → [`Credentials`]. No I/O, no decision.
 //!
-//! A new scheme is one file here and one arm in [`credentials`].
+//! A new scheme is one file here and one variant of [`Scheme`].
 
 pub mod basic;
 pub mod bearer;
@@ -21,26 +21,73 @@ pub enum Unauthenticated {
     Repeated,
 }
 
+/// The schemes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever takes one decides on each")]
+pub enum Scheme {
+    /// RFC 7617.
+    Basic,
+    /// RFC 6750.
+    Bearer,
+}
+
 /// Reads the credentials of a request.
 ///
 /// # Errors
 ///
 /// [`Unauthenticated`], without saying more than that of what was sent.
 pub fn credentials(headers: &HeaderMap) -> Result<Credentials, Unauthenticated> {
+    let (scheme, rest) = authorization(headers)?;
+    scheme.parse(rest).ok_or(Unauthenticated::Malformed)
+}
+
+/// As [`credentials`], where one scheme only will do: any other is [`Unauthenticated::Malformed`].
+///
+/// # Errors
+///
+/// As [`credentials`].
+pub fn credentials_by(wanted: Scheme, headers: &HeaderMap) -> Result<Credentials, Unauthenticated> {
+    let (scheme, rest) = authorization(headers)?;
+    let credentials = (scheme == wanted).then(|| scheme.parse(rest)).flatten();
+    credentials.ok_or(Unauthenticated::Malformed)
+}
+
+/// The bearer token of a request, to be revoked by whoever bears it.
+///
+/// # Errors
+///
+/// As [`credentials`].
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+    match authorization(headers)? {
+        (Scheme::Bearer, token) => std::str::from_utf8(token).map_err(|_| Unauthenticated::Malformed),
+        (Scheme::Basic, _) => Err(Unauthenticated::Malformed),
+    }
+}
+
+impl Scheme {
+    fn parse(self, rest: &[u8]) -> Option<Credentials> {
+        match self {
+            Self::Basic => basic::parse(rest),
+            Self::Bearer => bearer::parse(rest),
+        }
+    }
+}
+
+/// The one `Authorization` field, in its two parts.
+fn authorization(headers: &HeaderMap) -> Result<(Scheme, &[u8]), Unauthenticated> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let value = fields.next().ok_or(Unauthenticated::Absent)?;
     if fields.next().is_some() {
         return Err(Unauthenticated::Repeated);
     }
     let (scheme, rest) = split_scheme(value.as_bytes()).ok_or(Unauthenticated::Malformed)?;
-    let credentials = if scheme.eq_ignore_ascii_case(b"Basic") {
-        basic::parse(rest)
+    if scheme.eq_ignore_ascii_case(b"Basic") {
+        Ok((Scheme::Basic, rest))
     } else if scheme.eq_ignore_ascii_case(b"Bearer") {
-        bearer::parse(rest)
+        Ok((Scheme::Bearer, rest))
     } else {
-        None
-    };
-    credentials.ok_or(Unauthenticated::Malformed)
+        Err(Unauthenticated::Malformed)
+    }
 }
 
 /// `auth-scheme 1*SP token68` (RFC 9110 §11.4).

@@ -1,20 +1,19 @@
 //! The catalog as the commands use it, and what they print of it.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use beneath::{Root, ambient_authority};
 use beneath_catalog::{
     AdminError, Administration, Catalog, Change, ConnectError, Entry, Listing, Options, Page, RootName,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
 
 use super::output::Output;
 use super::{Common, Failure};
 use crate::config::Config;
+pub(super) use crate::notation::rfc3339;
+use crate::notation::segment;
 
 /// The catalog that is there, for commands that need no root.
 pub(super) fn existing(config: &Config) -> Result<Catalog, Failure> {
@@ -125,7 +124,7 @@ pub(super) struct PublishedFile {
 
 impl PublishedFile {
     pub(super) fn new(entry: &Entry, base: &str) -> Self {
-        let name = percent_encode(entry.name(), SEGMENT);
+        let name = segment(entry.name());
         Self {
             id: entry.id().to_string(),
             name: String::from_utf8_lossy(entry.name()).into_owned(),
@@ -146,28 +145,12 @@ impl PublishedFile {
     }
 }
 
-/// What stands unencoded in a path segment: the unreserved characters (RFC 3986 §2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
 /// What comes before `/f/…` in a URL.
 pub(super) fn base_url(config: &Config, listening: SocketAddr) -> String {
     config.public_url.clone().unwrap_or_else(|| {
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{listening}")
     })
-}
-
-/// A time as RFC 3339 writes it; what it cannot write, from the year 10000 on, as the last second it can.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    let mut text = String::new();
-    match write!(text, "{}", humantime::format_rfc3339_seconds(time)) {
-        Ok(()) => text,
-        Err(_) => "9999-12-31T23:59:59Z".to_owned(),
-    }
 }
 
 impl From<ConnectError> for Failure {

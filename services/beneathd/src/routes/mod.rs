@@ -1,5 +1,6 @@
 //! What the service answers: one file per noun, and the list of them all.
 
+mod api;
 mod download;
 mod health;
 mod links;
@@ -24,6 +25,7 @@ pub(crate) fn app(service: Arc<Service>) -> Router {
         .route("/l/{link}", any(links::by_secret))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .merge(api::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(async || Rejection::MethodNotAllowed)
         .with_state(service)

@@ -1,0 +1,102 @@
+//! Who calls: [`Reader`], [`Writer`], [`Login`], told apart by what they may show. To have one is to be authenticated.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use beneath_catalog::{Credentials, Principal};
+use beneath_serve::Peer;
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::request::Parts;
+
+use super::conditions::IfMatch;
+use crate::auth::{self, Scheme, Unauthenticated};
+use crate::rejection::{Offer, Problem, Rejection};
+use crate::service::Service;
+
+/// Came with a password or a token: may ask.
+pub(super) struct Reader(pub(super) Principal);
+
+/// Came with a token: may change.
+pub(super) struct Writer(pub(super) Principal);
+
+/// Came with a token, and says what a file has to be for it to be changed.
+pub(super) struct Editor {
+    pub(super) principal: Principal,
+    pub(super) if_match: Option<IfMatch>,
+}
+
+/// Came with a password: may get a token.
+pub(super) struct Login(pub(super) Principal);
+
+impl FromRequestParts<Arc<Service>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let shown = auth::credentials(&parts.headers);
+        authenticate(parts, service, shown, Offer::Either).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Service>> for Writer {
+    type Rejection = Problem;
+
+    /// A condition that nothing here can decide in the transaction that acts is refused: whoever asked for it must not
+    /// believe that it was met.
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let Editor { principal, if_match } = Editor::from_request_parts(parts, service).await?;
+        match if_match {
+            None => Ok(Self(principal)),
+            Some(_) => Err(Problem::parameter(
+                "If-Match",
+                "only files have versions to go by",
+            )),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Service>> for Editor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let shown = auth::credentials_by(Scheme::Bearer, &parts.headers);
+        let principal = authenticate(parts, service, shown, Offer::Bearer).await?;
+        for (field, name) in [
+            (IF_NONE_MATCH, "If-None-Match"),
+            (IF_MODIFIED_SINCE, "If-Modified-Since"),
+            (IF_UNMODIFIED_SINCE, "If-Unmodified-Since"),
+        ] {
+            if parts.headers.contains_key(field) {
+                return Err(Problem::parameter(name, "a change goes by If-Match only"));
+            }
+        }
+        let if_match = IfMatch::parse(&parts.headers.get_all(IF_MATCH))?;
+        Ok(Self { principal, if_match })
+    }
+}
+
+impl FromRequestParts<Arc<Service>> for Login {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let shown = auth::credentials_by(Scheme::Basic, &parts.headers);
+        authenticate(parts, service, shown, Offer::Basic).await.map(Self)
+    }
+}
+
+async fn authenticate(
+    parts: &Parts,
+    service: &Service,
+    shown: Result<Credentials, Unauthenticated>,
+    offer: Offer,
+) -> Result<Principal, Problem> {
+    let credentials = shown.map_err(|why| Problem::unauthenticated(why, offer))?;
+    let credentials = match parts.extensions.get::<Peer>().and_then(Peer::address) {
+        Some(address) => credentials.from_address(address.ip()),
+        None => credentials,
+    };
+    let principal = service.authenticate(credentials).await;
+    principal.map_err(|rejection| match rejection {
+        Rejection::Unauthorized => Problem::unauthorized(offer),
+        other => other.into(),
+    })
+}
