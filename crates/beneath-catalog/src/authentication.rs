@@ -9,11 +9,11 @@ use crate::catalog::Options;
 use crate::credential::flights::{Flights, Verdict};
 use crate::credential::hashing::{Hashing, QueueFull};
 use crate::credential::record::{Match, Record, Stored};
-use crate::credential::verified::{Digest, Verified};
+use crate::credential::verified::{Digest, LoginDigest, Verified};
 use crate::credential::{Credentials, Shown};
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Feed;
-use crate::revocation::memory::{KnownToken, KnownUser, Memory};
+use crate::revocation::memory::Login;
 use crate::store::decide::{self, Ground, Identity};
 use crate::store::{Millis, Revision};
 use crate::subject::UserId;
@@ -62,19 +62,11 @@ impl Authenticator {
         })
     }
 
-    /// From memory.
-    pub(crate) fn recall(&self, memory: &Memory, credentials: &Credentials) -> Option<Ground> {
+    /// By which memory knows who shows this.
+    pub(crate) fn digest(&self, credentials: &Credentials) -> Option<LoginDigest> {
         match &credentials.shown {
-            Shown::Basic { user, password } => {
-                let known = memory.user(user)?;
-                let digest = self.verified.digest(user, password, &known.record);
-                self.verified.recall(known.id, &digest)?;
-                Some(known.ground)
-            }
-            Shown::Bearer(token) => {
-                let known = memory.token(&token_digest(token))?;
-                (known.expires > Millis::now()).then_some(known.ground)
-            }
+            Shown::Basic { user, password } => Some(self.verified.login(user, password)),
+            Shown::Bearer(token) => Some(LoginDigest::of_token(token_digest(token))),
             Shown::Malformed => None,
         }
     }
@@ -121,14 +113,19 @@ impl Authenticator {
             token: None,
         };
         if let Some(feed) = feed {
-            let known = Arc::new(KnownUser {
-                id: user.id,
-                ground,
+            let login = Login {
+                user: user.id,
+                epoch: user.epoch,
+                token: None,
                 name: user.name.clone(),
-                record: Arc::clone(&user.record),
-            });
-            feed.registry
-                .remember(revision.as_u64(), |memory| memory.add_user(known));
+                until: None,
+            };
+            let digest = self.verified.login(name, password);
+            let revision = revision.as_u64();
+            drop(
+                feed.registry
+                    .remember(revision, |memory| memory.add_login(digest, login)),
+            );
         }
         let until = None;
         Ok(Identified::As(Identity { ground, user, until }))
@@ -228,12 +225,19 @@ fn identify_token(
         token: Some(token.id),
     };
     if let Some(feed) = feed {
-        let known = KnownToken {
-            ground,
-            expires: token.expires,
+        let login = Login {
+            user: user.id,
+            epoch: user.epoch,
+            token: Some(token.id),
+            name: user.name.clone(),
+            until: Some(token.expires),
         };
-        feed.registry
-            .remember(revision.as_u64(), |memory| memory.add_token(digest, known));
+        let digest = LoginDigest::of_token(digest);
+        let revision = revision.as_u64();
+        drop(
+            feed.registry
+                .remember(revision, |memory| memory.add_login(digest, login)),
+        );
     }
     let until = Some(token.expires);
     Ok(Identified::As(Identity { ground, user, until }))

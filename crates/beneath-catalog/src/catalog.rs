@@ -16,6 +16,7 @@ use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
 use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal};
+use crate::revocation::memory::Memory;
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
 use crate::store::decide::{self, Ground, Identity};
@@ -62,6 +63,7 @@ pub struct Catalog {
     pub(crate) bound: Duration,
     pins: Pins,
     pub(crate) link_grace: Duration,
+    remembered: usize,
     audit_retention: Retention,
     serving: OnceLock<Serving>,
     starting: Mutex<()>,
@@ -75,6 +77,7 @@ pub struct Options {
     pub(crate) hashing_queue: usize,
     pub(crate) failed_logins: Rate,
     link_grace: Duration,
+    remembered: usize,
     audit_retention: Retention,
 }
 
@@ -124,6 +127,7 @@ impl Catalog {
             bound: options.revocation_bound,
             pins: Pins::default(),
             link_grace: options.link_grace,
+            remembered: options.remembered,
             audit_retention: options.audit_retention,
             serving: OnceLock::new(),
             starting: Mutex::default(),
@@ -164,6 +168,11 @@ impl Catalog {
         credentials: &Credentials,
         id: &FileId,
     ) -> Result<Lease, Refusal> {
+        // Once: while a change is being passed memory gives what is overtaken, and only the store waits for that.
+        if let Some(lease) = self.recall_and_open(serving, credentials, id) {
+            return Ok(lease);
+        }
+        // Also every "no" is the store's, so that all take the same time.
         for _ in 0..ATTEMPTS {
             let (decision, revision) = self.decide(&serving.feed, credentials, id)?;
             let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
@@ -172,6 +181,13 @@ impl Catalog {
             }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+    }
+
+    fn recall_and_open(&self, serving: &Serving, credentials: &Credentials, id: &FileId) -> Option<Lease> {
+        let (decision, revision) = self.recall(&serving.feed, credentials, id)?;
+        let file = self.open_file(&decision, Root::open, Patience::MayRead).ok()?;
+        let lease = Lease::new(file, decision, revision, credentials.address, serving).ok()?;
+        Some(lease.recorded())
     }
 
     /// As [`open`](Self::open), but from memory or not at all: never hashes, asks the store, or waits for the disk.
@@ -183,18 +199,12 @@ impl Catalog {
     /// [`open`](Self::open) on a thread that may block. No other kind comes from here.
     pub fn try_open(&self, credentials: &Credentials, id: &FileId) -> Result<Lease, Refusal> {
         let serving = self.serving.get().ok_or(Refusal::WOULD_BLOCK)?;
-        let feed = &serving.feed;
-        if !feed.is_current() {
-            return Err(Refusal::WOULD_BLOCK);
-        }
-        let (as_of, decision) = self.recall(feed, credentials, id).ok_or(Refusal::WOULD_BLOCK)?;
-        if decision.has_expired(feed) {
-            return Err(Refusal::WOULD_BLOCK);
-        }
+        let recalled = self.recall(&serving.feed, credentials, id);
+        let (decision, as_of) = recalled.ok_or(Refusal::WOULD_BLOCK)?;
         let file = self
             .open_file(&decision, Root::try_open, Patience::None)
             .map_err(|_| Refusal::WOULD_BLOCK)?;
-        Lease::new(file, decision, Revision(as_of), credentials.address, serving)
+        Lease::new(file, decision, as_of, credentials.address, serving)
             .map(Lease::recorded)
             .map_err(|_| Refusal::WOULD_BLOCK)
     }
@@ -242,12 +252,17 @@ impl Catalog {
         sync::read(&self.roots).get(name).cloned()
     }
 
-    /// From memory: who, may they, as of when.
-    fn recall(&self, feed: &Feed, credentials: &Credentials, id: &FileId) -> Option<(u64, Arc<Decision>)> {
-        feed.registry.recall(|memory| {
-            let ground = self.authenticator.recall(memory, credentials)?;
-            memory.decision(ground, *id).cloned()
-        })
+    /// From memory, while this process may rely on it: who, may they, as of when.
+    fn recall(&self, feed: &Feed, credentials: &Credentials, id: &FileId) -> Option<(Decision, Revision)> {
+        if !feed.is_current() {
+            return None;
+        }
+        let digest = &self.authenticator.digest(credentials)?;
+        let (as_of, decision) = feed.registry.recall(|memory| {
+            let login = memory.login(digest, Millis::now)?;
+            memory.decision(login, id)
+        })?;
+        (!decision.has_expired(feed)).then_some((decision, Revision(as_of)))
     }
 
     fn decide(
@@ -255,7 +270,7 @@ impl Catalog {
         feed: &Feed,
         credentials: &Credentials,
         id: &FileId,
-    ) -> Result<(Arc<Decision>, Revision), Refusal> {
+    ) -> Result<(Decision, Revision), Refusal> {
         let (decision, revision) = self.in_snapshot(credentials, |snapshot, revision, identity| {
             let now = Millis::now();
             let sealed = decide::entry(snapshot, id)?;
@@ -277,10 +292,8 @@ impl Catalog {
             );
             Ok((decision, revision))
         })?;
-        let decision = Arc::new(decision);
-        let remembered = Arc::clone(&decision);
-        feed.registry
-            .remember(revision.as_u64(), |memory| memory.add_decision(remembered));
+        let remember = |memory: &mut Memory| memory.add_decision(&decision);
+        drop(feed.registry.remember(revision.as_u64(), remember));
         Ok((decision, revision))
     }
 
@@ -370,7 +383,7 @@ impl Catalog {
         }
         let _starting = lock(&self.starting);
         if self.serving.get().is_none() {
-            let serving = Serving::start(&self.store, self.bound, self.audit_retention)?;
+            let serving = Serving::start(&self.store, self.bound, self.remembered, self.audit_retention)?;
             let _ = self.serving.set(serving);
         }
         self.serving.get().ok_or(Refusal::UNAVAILABLE)
@@ -405,6 +418,7 @@ impl Default for Options {
                 refill: Duration::from_secs(2),
             },
             link_grace: Duration::from_secs(300),
+            remembered: 1 << 17,
             audit_retention: Retention {
                 age: Duration::from_secs(90 * 24 * 60 * 60),
                 records: 5_000_000,
@@ -436,6 +450,14 @@ impl Options {
     #[must_use]
     pub const fn link_grace(mut self, grace: Duration) -> Self {
         self.link_grace = grace;
+        self
+    }
+
+    /// How many decisions are remembered, of the latest: 131,072 by default. Each takes some 60 bytes, and each file that
+    /// any of them is about some 400.
+    #[must_use]
+    pub const fn remembered(mut self, decisions: usize) -> Self {
+        self.remembered = decisions;
         self
     }
 

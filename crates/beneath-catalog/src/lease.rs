@@ -3,13 +3,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use beneath::{File, Source, Stopped};
 
 use crate::entry::{Entry, Pin};
-use crate::revocation::registry::Overtaken;
+use crate::revocation::registry::{Overtaken, Place};
 use crate::revocation::{Feed, Right};
 use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
@@ -30,12 +30,10 @@ use crate::trail::{Actor, Event, Object, Trail};
 /// for longer than the bound. It never comes back.
 pub struct Lease {
     file: Arc<File>,
-    decision: Arc<Decision>,
     right: Arc<Right>,
-    meter: Meter,
     taken: Option<(links::Use, Duration)>,
     address: Option<IpAddr>,
-    key: u64,
+    place: Option<Place>,
     revision: Revision,
     feed: Arc<Feed>,
     trail: Arc<Trail>,
@@ -44,20 +42,14 @@ pub struct Lease {
 /// Counts what was sent over a [`Lease`]: for the audit trail, and for what a link is good for.
 ///
 /// Whoever sends tells it; the count is settled when the lease is dropped.
-#[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Count>);
-
-#[derive(Debug, Default)]
-struct Count {
-    sent: AtomicU64,
-    complete: AtomicBool,
-}
+#[derive(Clone)]
+pub struct Meter(Arc<Right>);
 
 /// What was decided: for whom, on what, until when.
 pub(crate) struct Decision {
     pub(crate) ground: Ground,
     pub(crate) user: Option<UserName>,
-    pub(crate) entry: Entry,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) until: Option<Millis>,
     /// `until` on the feed's own clock.
     pub(crate) deadline: u64,
@@ -74,7 +66,7 @@ impl Decision {
         Self {
             ground,
             user,
-            entry,
+            entry: Arc::new(entry),
             until: permit.until(),
             deadline,
         }
@@ -99,23 +91,21 @@ impl Lease {
     /// Binds what was opened to what was decided, unless a change came between the two.
     pub(crate) fn new(
         file: File,
-        decision: Arc<Decision>,
+        decision: Decision,
         revision: Revision,
         address: Option<IpAddr>,
         serving: &Serving,
     ) -> Result<Self, Overtaken> {
         let file = Arc::new(file);
         let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::clone(&file));
-        let right = Arc::new(Right::new(&decision, pinned));
-        let key = serving.feed.registry.register(&right, revision.as_u64())?;
+        let right = Arc::new(Right::new(decision, pinned));
+        let place = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {
             file,
-            decision,
             right,
-            meter: Meter::default(),
             taken: None,
             address,
-            key,
+            place: Some(place),
             revision,
             feed: Arc::clone(&serving.feed),
             trail: Arc::clone(&serving.trail),
@@ -130,12 +120,12 @@ impl Lease {
 
     /// What was published.
     pub fn entry(&self) -> &Entry {
-        &self.decision.entry
+        &self.right.decision.entry
     }
 
     /// Who was allowed, or `None` for whoever had a link.
     pub fn user(&self) -> Option<&UserName> {
-        self.decision.user.as_ref()
+        self.right.decision.user.as_ref()
     }
 
     /// As of when it was decided.
@@ -145,15 +135,15 @@ impl Lease {
 
     /// To be told what is sent.
     pub fn meter(&self) -> Meter {
-        self.meter.clone()
+        Meter(Arc::clone(&self.right))
     }
 
     fn event(&self, event: &'static str, outcome: &'static str, bytes: Option<u64>) -> Event {
         Event {
             at: Millis::now(),
-            actor: self.decision.actor(),
+            actor: self.right.decision.actor(),
             event,
-            object: Object::File(self.decision.entry.id),
+            object: Object::File(self.right.decision.entry.id),
             revision: self.revision.as_u64(),
             outcome,
             reason: None,
@@ -181,6 +171,15 @@ impl Meter {
     }
 }
 
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter")
+            .field("sent", &self.0.sent)
+            .field("complete", &self.0.complete)
+            .finish()
+    }
+}
+
 impl Source for Lease {
     fn file(&self) -> &File {
         &self.file
@@ -198,10 +197,12 @@ impl Source for Lease {
 impl Drop for Lease {
     /// The transfer has ended, one way or another.
     fn drop(&mut self) {
-        self.feed.registry.forget(self.key);
-        let sent = self.meter.0.sent.load(Ordering::Relaxed);
+        if let Some(place) = self.place.take() {
+            self.feed.registry.forget(place);
+        }
+        let sent = self.right.sent.load(Ordering::Relaxed);
         // That it was given is in the trail; only a different end than the one expected is worth another record.
-        let complete = self.meter.0.complete.load(Ordering::Relaxed);
+        let complete = self.right.complete.load(Ordering::Relaxed);
         match self.right.has_fallen() {
             _ if complete => {}
             true => self.trail.add(self.event("transfer", "cut", Some(sent))),

@@ -1,7 +1,6 @@
 //! Files for whoever has a link: no other credential, but only so many downloads.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use beneath::Root;
@@ -108,7 +107,7 @@ impl Catalog {
         serving: &Serving,
         secret: &[u8; 32],
         client: &[u8; 32],
-    ) -> Result<(Found, Arc<Decision>, Revision), Refusal> {
+    ) -> Result<(Found, Decision, Revision), Refusal> {
         const REFUSED: Refusal = Refusal::not_found(Reason::UnknownLink);
         self.store.read(|snapshot| {
             let now = Millis::now();
@@ -122,7 +121,7 @@ impl Catalog {
             let deadline = serving.feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
             let decision = Decision::new(found.ground, None, entry, &permit, deadline);
-            Ok((found, Arc::new(decision), revision))
+            Ok((found, decision, revision))
         })
     }
 

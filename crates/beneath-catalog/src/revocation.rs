@@ -10,7 +10,7 @@ pub(crate) mod registry;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -46,12 +46,15 @@ struct Passed {
     acknowledged: Revision,
 }
 
-/// The right of one lease to go on: what it rests on, and whether that has fallen.
+/// The right of one lease to go on: what it rests on, and whether that has fallen. And what was sent over it, which is
+/// counted in the same place.
 pub(crate) struct Right {
-    pub(crate) ground: Ground,
-    pub(crate) entry: EntrySeq,
+    pub(crate) decision: Decision,
+    pub(crate) sent: AtomicU64,
+    pub(crate) complete: AtomicBool,
     fallen: AtomicBool,
-    until: Mutex<Option<Millis>>,
+    /// In milliseconds since 1970.
+    until: AtomicI64,
     /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
     deadline: AtomicU64,
     /// A file pinned by content, to notice that it is being replaced.
@@ -73,6 +76,7 @@ impl Feed {
     pub(crate) fn start(
         store: Arc<Store>,
         bound: Duration,
+        remembered: usize,
     ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
         let server = servers::ServerId::random()?;
         let acknowledging = store.connection()?;
@@ -81,7 +85,7 @@ impl Feed {
         acknowledging.busy_timeout(bound / 8)?;
         let revision = servers::register(&acknowledging, &server, bound)?;
         let feed = Arc::new(Self {
-            registry: Registry::new(revision.as_u64(), Memory::default()),
+            registry: Registry::new(revision.as_u64(), Memory::new(remembered)),
             store,
             server,
             acknowledging: Mutex::new(acknowledging),
@@ -134,7 +138,8 @@ impl Feed {
         let revision = crate::store::revision(snapshot)?;
         let now = Millis::now();
         if revision == *passed {
-            self.registry.live().iter().for_each(|right| right.lapse(now));
+            let lapsing = self.registry.live(Right::may_lapse);
+            lapsing.iter().for_each(|right| right.lapse(now));
             return Ok(());
         }
         let touched = Touched::since(snapshot, *passed)?;
@@ -155,10 +160,11 @@ impl Feed {
         now: Millis,
     ) -> Result<(), StoreError> {
         right.lapse(now);
-        if !touched.ground(&right.ground) && !touched.entry(right.entry) {
+        let decision = &right.decision;
+        if !touched.ground(&decision.ground) && !touched.entry(decision.entry.seq) {
             return Ok(());
         }
-        match decide::still(snapshot, &right.ground, right.entry, now) {
+        match decide::still(snapshot, &decision.ground, decision.entry.seq, now) {
             Ok(permit) => right.prolong(permit.until(), self.deadline(permit.until(), now)),
             Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
                 return Err(StoreError::unreachable());
@@ -207,7 +213,7 @@ impl Feed {
     pub(crate) fn stop(&self) {
         *lock(&self.stopping) = true;
         self.stop.notify_all();
-        for right in self.registry.live() {
+        for right in self.registry.live(|_| true) {
             right.fall();
         }
         self.valid_until.store(0, Ordering::SeqCst);
@@ -251,14 +257,15 @@ impl Feed {
 }
 
 impl Right {
-    pub(crate) fn new(decision: &Decision, pinned: Option<Arc<File>>) -> Self {
+    pub(crate) fn new(decision: Decision, pinned: Option<Arc<File>>) -> Self {
         Self {
-            ground: decision.ground,
-            entry: decision.entry.seq,
+            sent: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
             fallen: AtomicBool::new(false),
-            until: Mutex::new(decision.until),
+            until: AtomicI64::new(decision.until.map_or(i64::MAX, |until| until.0)),
             deadline: AtomicU64::new(decision.deadline),
             pinned,
+            decision,
         }
     }
 
@@ -271,16 +278,21 @@ impl Right {
         self.fallen.store(true, Ordering::SeqCst);
     }
 
+    fn may_lapse(&self) -> bool {
+        self.pinned.is_some() || self.until.load(Ordering::Relaxed) < i64::MAX
+    }
+
     /// What ends without any write to the store: time, and the content that was pinned.
     fn lapse(&self, now: Millis) {
-        let expired = lock(&self.until).is_some_and(|until| until <= now);
+        let expired = self.until.load(Ordering::Relaxed) <= now.0;
         if expired || self.pinned.as_deref().is_some_and(was_changed) {
             self.fall();
         }
     }
 
     fn prolong(&self, until: Option<Millis>, deadline: u64) {
-        *lock(&self.until) = until;
+        self.until
+            .store(until.map_or(i64::MAX, |until| until.0), Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
     }
 }

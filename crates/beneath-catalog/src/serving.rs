@@ -19,9 +19,10 @@ impl Serving {
     pub(crate) fn start(
         store: &Arc<Store>,
         bound: Duration,
+        remembered: usize,
         retention: Retention,
     ) -> Result<Self, StoreError> {
-        let (feed, watching) = Feed::start(Arc::clone(store), bound)?;
+        let (feed, watching) = Feed::start(Arc::clone(store), bound, remembered)?;
         let (trail, writing) = Trail::start(store, retention)?;
         Ok(Self {
             feed,

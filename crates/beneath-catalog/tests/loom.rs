@@ -78,8 +78,10 @@ impl Model {
             if !snapshot.granted {
                 return None;
             }
-            self.registry
-                .remember(date(snapshot.revision), |remembered| *remembered = true);
+            self.registry.remember(date(snapshot.revision), |remembered| {
+                *remembered = true;
+                None::<()>
+            });
             if self.registry.register(&right, snapshot.revision).is_ok() {
                 return Some(right);
             }

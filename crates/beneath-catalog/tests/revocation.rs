@@ -367,3 +367,73 @@ fn a_hundred_leases_fall_at_once_and_how_fast_is_said() {
     );
     assert!(late[LEASES - 1] < Duration::from_secs(1), "the bound");
 }
+
+#[test]
+fn what_was_remembered_of_somebody_does_not_come_back_with_them() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let (old, new) = (basic("ann"), Credentials::basic(b"ann", b"another"));
+    drop(place.catalog.open(&old, &id).unwrap());
+    drop(place.catalog.try_open(&old, &id).unwrap());
+    drop(
+        place
+            .operator()
+            .set_password(&user("ann"), &password("another"))
+            .unwrap(),
+    );
+    drop(place.catalog.open(&new, &id).unwrap());
+    drop(place.catalog.try_open(&new, &id).unwrap());
+    // The memory knows ann and this file again, but not by that password.
+    assert_eq!(
+        place.catalog.try_open(&old, &id).unwrap_err().kind(),
+        RefusalKind::WouldBlock
+    );
+    assert_eq!(
+        place.catalog.open(&old, &id).unwrap_err().kind(),
+        RefusalKind::Unauthenticated
+    );
+}
+
+#[test]
+fn a_change_is_forgotten_where_it_touches_and_nowhere_else() {
+    let place = Place::new();
+    for name in ["ann", "bob"] {
+        place.add_user(name);
+    }
+    let (kept, other) = (
+        place.publish("kept", &["user:ann"]),
+        place.publish("other", &["user:bob"]),
+    );
+    drop(place.catalog.open(&basic("ann"), &kept).unwrap());
+    drop(place.catalog.open(&basic("bob"), &other).unwrap());
+    let operator = place.operator();
+    let remembers = |who: &str, id: &FileId| place.catalog.try_open(&basic(who), id).is_ok();
+    let later = Some(SystemTime::now() + Duration::from_secs(600));
+    type Act<'a> = (&'a str, &'a dyn Fn());
+    let acts: [Act<'_>; 6] = [
+        ("a grant on another file", &|| {
+            drop(operator.grant(&other, &subject("user:ann"), None).unwrap());
+        }),
+        ("that grant, to another time", &|| {
+            drop(operator.grant(&other, &subject("user:ann"), later).unwrap());
+        }),
+        ("another file", &|| _ = place.publish("third", &["user:ann"])),
+        ("a new group", &|| {
+            drop(operator.add_group(&group("g")).unwrap());
+        }),
+        ("somebody else in it", &|| {
+            drop(operator.join_group(&group("g"), &user("bob")).unwrap());
+        }),
+        ("the group is gone", &|| {
+            drop(operator.remove_group(&group("g")).unwrap());
+        }),
+    ];
+    for (what, act) in acts {
+        act();
+        assert!(remembers("ann", &kept), "{what}");
+    }
+    assert!(!remembers("bob", &other), "bob left a group");
+    drop(operator.grant(&kept, &subject("user:bob"), None).unwrap());
+    assert!(!remembers("ann", &kept), "that file changed");
+}

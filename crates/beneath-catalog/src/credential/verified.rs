@@ -26,8 +26,19 @@ pub(crate) struct Verified {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(blake3::Hash);
 
+/// Of what a request shows: a user name and a password, keyed, or a token. By it memory knows who that was; it is found
+/// there only while the user's record is the one it was verified against.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LoginDigest([u8; 32]);
+
 /// This password was verified against this record before.
 pub(crate) struct Remembered(());
+
+impl LoginDigest {
+    pub(crate) const fn of_token(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
 
 impl Verified {
     pub(crate) fn new() -> Result<Self, getrandom::Error> {
@@ -40,11 +51,20 @@ impl Verified {
     }
 
     pub(crate) fn digest(&self, user: &str, password: &[u8], record: &str) -> Digest {
+        Digest(self.keyed(&[user.as_bytes(), password, record.as_bytes()]))
+    }
+
+    /// Nobody can tell what it is the digest of: the key is in no other place.
+    pub(crate) fn login(&self, user: &str, password: &[u8]) -> LoginDigest {
+        LoginDigest(*self.keyed(&[user.as_bytes(), password]).as_bytes())
+    }
+
+    fn keyed(&self, fields: &[&[u8]]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        for field in [user.as_bytes(), password, record.as_bytes()] {
+        for field in fields {
             hasher.update(&(field.len() as u64).to_le_bytes()).update(field);
         }
-        Digest(hasher.finalize())
+        hasher.finalize()
     }
 
     pub(crate) fn recall(&self, user: UserId, digest: &Digest) -> Option<Remembered> {

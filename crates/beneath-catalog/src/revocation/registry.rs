@@ -10,7 +10,7 @@
 //! So a right is either registered in time to be judged again, or refused as overtaken. `tests/loom.rs` includes
 //! this very file and checks every interleaving.
 
-use std::collections::BTreeMap;
+use slab::Slab;
 
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RwLock, lock, read, write};
 
@@ -19,13 +19,12 @@ pub(crate) struct Registry<M, R> {
     begun: AtomicU64,
     finished: AtomicU64,
     memory: RwLock<M>,
-    live: Mutex<Live<R>>,
+    live: Mutex<Slab<Arc<R>>>,
 }
 
-struct Live<R> {
-    next: u64,
-    rights: BTreeMap<u64, Arc<R>>,
-}
+/// Where a live right is kept.
+#[derive(Debug)]
+pub(crate) struct Place(usize);
 
 /// A change was passed since the decision: decide again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +36,7 @@ impl<M, R> Registry<M, R> {
             begun: AtomicU64::new(revision),
             finished: AtomicU64::new(revision),
             memory: RwLock::new(memory),
-            live: Mutex::new(Live {
-                next: 0,
-                rights: BTreeMap::new(),
-            }),
+            live: Mutex::new(Slab::new()),
         }
     }
 
@@ -54,46 +50,50 @@ impl<M, R> Registry<M, R> {
         look(&read(&self.memory)).map(|found| (as_of, found))
     }
 
-    /// Remembers what was decided at revision `decided`, unless that was overtaken.
-    pub(crate) fn remember(&self, decided: u64, insert: impl FnOnce(&mut M)) {
+    /// Remembers what was decided at revision `decided`, unless that was overtaken. What is forgotten instead is
+    /// returned: it may take long to drop.
+    pub(crate) fn remember<T>(&self, decided: u64, insert: impl FnOnce(&mut M) -> Option<T>) -> Option<T> {
         let mut memory = write(&self.memory);
-        if self.begun.load(Ordering::SeqCst) <= decided {
-            insert(&mut memory);
+        if self.begun.load(Ordering::SeqCst) > decided {
+            return None;
         }
+        insert(&mut memory)
     }
 
     /// From now on `right` is judged at each change, until [`forget`](Self::forget) is called with the answer.
-    pub(crate) fn register(&self, right: &Arc<R>, decided: u64) -> Result<u64, Overtaken> {
+    pub(crate) fn register(&self, right: &Arc<R>, decided: u64) -> Result<Place, Overtaken> {
         let mut live = lock(&self.live);
         if self.begun.load(Ordering::SeqCst) > decided {
             return Err(Overtaken);
         }
-        let key = live.next;
-        live.next += 1;
-        live.rights.insert(key, Arc::clone(right));
-        Ok(key)
+        Ok(Place(live.insert(Arc::clone(right))))
     }
 
-    pub(crate) fn forget(&self, key: u64) {
-        lock(&self.live).rights.remove(&key);
+    /// Takes the place, so that nobody gives it up twice.
+    pub(crate) fn forget(&self, Place(key): Place) {
+        let right = lock(&self.live).try_remove(key);
+        drop(right);
     }
 
-    /// The rights that live now.
-    pub(crate) fn live(&self) -> Vec<Arc<R>> {
-        lock(&self.live).rights.values().map(Arc::clone).collect()
+    /// The rights that live now and are wanted.
+    pub(crate) fn live(&self, wanted: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        let live = lock(&self.live);
+        let wanted = live.iter().filter(|(_, right)| wanted(right));
+        wanted.map(|(_, right)| Arc::clone(right)).collect()
     }
 
     /// Passes a change. One at a time: the caller holds a lock of its own. If judging fails the change is not
     /// finished, memory answers nothing that could be registered, and the caller passes it again.
-    pub(crate) fn pass<E>(
+    pub(crate) fn pass<F, E>(
         &self,
         revision: u64,
-        forget: impl FnOnce(&mut M),
+        forget: impl FnOnce(&mut M) -> F,
         mut judge: impl FnMut(&R) -> Result<(), E>,
     ) -> Result<(), E> {
         self.begun.store(revision, Ordering::SeqCst);
-        forget(&mut write(&self.memory));
-        for right in self.live() {
+        let forgotten = forget(&mut write(&self.memory));
+        drop(forgotten);
+        for right in self.live(|_| true) {
             judge(&right)?;
         }
         self.finished.store(revision, Ordering::SeqCst);
