@@ -1,6 +1,6 @@
 //! The smallest client that can tell a right answer from a wrong one.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub fn request(path: &str, authorization: &str) -> String {
 
 /// A keep-alive connection.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     /// What was read beyond the last head.
     buffer: Vec<u8>,
 }
@@ -39,10 +39,7 @@ impl Connection {
         let stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self {
-            stream,
-            buffer: Vec::new(),
-        })
+        Ok(Self::over(stream))
     }
 
     /// A client that takes what it is sent through a receive buffer of a few KiB.
@@ -53,10 +50,17 @@ impl Connection {
         net::connect(&socket, &server)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self {
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// Speaks over a stream that is there, such as one of TLS.
+    pub fn over(stream: S) -> Self {
+        Self {
             stream,
             buffer: Vec::new(),
-        })
+        }
     }
 
     /// Sends a request and reads the head of its answer, which must be 200 with a length.
@@ -109,7 +113,7 @@ impl Connection {
 
     /// The socket, for whoever wants to wait for many.
     #[must_use]
-    pub fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> S {
         self.stream
     }
 }
@@ -119,8 +123,12 @@ impl Connection {
 /// # Errors
 ///
 /// Any status but 200, any other length, any other byte.
-pub fn verify(server: SocketAddr, request: &str, name: &str, size: u64) -> Result<usize> {
-    let mut connection = Connection::open(server)?;
+pub fn verify<S: Read + Write>(
+    mut connection: Connection<S>,
+    request: &str,
+    name: &str,
+    size: u64,
+) -> Result<usize> {
     let head = connection.begin(request)?;
     ensure!(
         head.content_length == size,

@@ -30,4 +30,6 @@ pub mod rounds;
 pub mod server;
 pub mod setup;
 pub mod statistics;
+pub mod tls;
+pub mod verdict;
 pub mod wrk;

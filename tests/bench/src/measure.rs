@@ -57,7 +57,7 @@ struct Meter<'a> {
 pub fn saturate(server: &Server, file: &str, wrk: &Wrk, duration: Duration) -> Result<Sample> {
     let path = server.path(file)?;
     let meter = Meter::start(server)?;
-    let outcome = wrk.one(server.address, &path, &server.authorization, duration)?;
+    let outcome = wrk.one(server, &path, duration)?;
     meter.stop(outcome)
 }
 
@@ -68,7 +68,7 @@ pub fn scatter(server: &Server, files: &[String], wrk: &Wrk, duration: Duration)
         .map(|file| server.path(file))
         .collect::<Result<Vec<_>>>()?;
     let meter = Meter::start(server)?;
-    let outcome = wrk.random(server.address, &paths, &server.authorization, duration)?;
+    let outcome = wrk.random(server, &paths, duration)?;
     meter.stop(outcome)
 }
 

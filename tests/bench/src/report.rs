@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::machine::Description;
 use crate::measure::Sample;
 use crate::statistics::Spread;
+use crate::verdict::Verdict;
 
 /// Everything that was measured, and what follows from it.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +21,10 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// Resident bytes of each server before the first load.
     pub idle: Vec<(String, u64)>,
+    /// What was asked for and could not be had, and why.
+    pub absent: Vec<String>,
+    /// What the project asks of itself.
+    pub verdicts: Vec<Verdict>,
     /// What the lines were made of.
     pub samples: Vec<Sample>,
 }
@@ -32,6 +37,8 @@ pub struct Line {
     pub scenario: String,
     /// Who was asked.
     pub server: String,
+    /// The server that the ratios are to.
+    pub standard: String,
     /// Answers per second.
     pub rate: Spread,
     /// Divided by the standard's of the same round.
@@ -59,13 +66,14 @@ pub struct Line {
 }
 
 impl Report {
-    /// Summarises. `standard` is the server that the ratios are to.
+    /// Summarises. The ratios are to the first of the servers that took part in a scenario.
     #[must_use]
     pub fn new(
         machine: Description,
         versions: Vec<String>,
         idle: Vec<(String, u64)>,
-        standard: &str,
+        absent: Vec<String>,
+        servers: &[String],
         samples: Vec<Sample>,
     ) -> Self {
         let mut lines: Vec<Line> = Vec::new();
@@ -73,17 +81,25 @@ impl Report {
             let known = lines
                 .iter()
                 .any(|line| line.scenario == sample.scenario && line.server == sample.server);
-            if !known {
+            let took_part = |server: &&String| {
+                let found = |other: &Sample| other.scenario == sample.scenario && other.server == **server;
+                samples.iter().any(found)
+            };
+            if !known && let Some(standard) = servers.iter().find(took_part) {
                 lines.extend(Line::of(&sample.scenario, &sample.server, standard, &samples));
             }
         }
-        Self {
+        let mut this = Self {
             machine,
             versions,
             lines,
             idle,
+            absent,
+            verdicts: Vec::new(),
             samples,
-        }
+        };
+        this.verdicts = Verdict::of(&this);
+        this
     }
 
     fn scenarios(&self) -> Vec<&str> {
@@ -117,6 +133,7 @@ impl Line {
         Some(Self {
             scenario: scenario.to_owned(),
             server: server.to_owned(),
+            standard: standard.to_owned(),
             rate: spread(&|sample| sample.rate)?,
             rate_ratio: ratio(&|sample| sample.rate)?,
             cpu_micros: spread(&|sample| sample.cpu_micros)?,
@@ -166,6 +183,13 @@ impl fmt::Display for Report {
         writeln!(f, "\nIdle RSS before the first load:")?;
         for (server, bytes) in &self.idle {
             writeln!(f, "  {server}: {:.1} MiB", mebibytes(*bytes))?;
+        }
+        for absent in &self.absent {
+            writeln!(f, "\nNOT COMPARED: {absent}")?;
+        }
+        writeln!(f)?;
+        for verdict in &self.verdicts {
+            writeln!(f, "{verdict}")?;
         }
         Ok(())
     }

@@ -37,9 +37,18 @@ impl Rounds<'_> {
         for round in 0..self.rounds {
             eprintln!("round {} of {}", round + 1, self.rounds);
             for size in self.sizes {
-                self.each(round, &size.to_string(), &mut samples, |server, _| {
+                self.each(round, &size.to_string(), false, &mut samples, |server, _| {
                     self.saturate(server, *size)
                 })?;
+            }
+            for size in self.sizes.iter().filter(|size| over_tls(**size)) {
+                self.each(
+                    round,
+                    &format!("{size} over TLS"),
+                    true,
+                    &mut samples,
+                    |server, _| self.saturate(server, *size),
+                )?;
             }
             if self.half_load {
                 self.half_load(round, &mut samples)?;
@@ -52,7 +61,7 @@ impl Rounds<'_> {
         for server in self.servers {
             for size in self.sizes {
                 server.verify(&size.file_name(), size.bytes())?;
-                if !size.is_bulk() {
+                if !size.is_bulk() && (!server.is_tls() || over_tls(*size)) {
                     measure::saturate(server, &size.file_name(), self.wrk, Duration::from_secs(1))?;
                 }
             }
@@ -71,7 +80,7 @@ impl Rounds<'_> {
     fn half_load(&self, round: usize, samples: &mut Vec<Sample>) -> Result<()> {
         let size = self.sizes.first().context("no sizes")?;
         let scenario = format!("{size} at half load");
-        self.each(round, &scenario, samples, |server, samples| {
+        self.each(round, &scenario, false, samples, |server, samples| {
             let reached = |name: &str| {
                 samples
                     .iter()
@@ -90,10 +99,15 @@ impl Rounds<'_> {
         &self,
         round: usize,
         scenario: &str,
+        tls: bool,
         samples: &mut Vec<Sample>,
         run: impl Fn(&Server, &[Sample]) -> Result<Sample>,
     ) -> Result<()> {
-        let mut order: Vec<&Server> = self.servers.iter().collect();
+        let mut order: Vec<&Server> = self
+            .servers
+            .iter()
+            .filter(|server| server.is_tls() == tls)
+            .collect();
         if round % 2 == 1 {
             order.reverse();
         }
@@ -126,4 +140,9 @@ impl Rounds<'_> {
         }
         Ok(())
     }
+}
+
+/// Below, a request is more than its encryption; above, one connection cannot fill the time.
+fn over_tls(size: Size) -> bool {
+    size.bytes() >= 64 * 1024 && !size.is_bulk()
 }

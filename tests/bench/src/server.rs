@@ -3,6 +3,7 @@
 mod beneathd;
 mod lighttpd;
 mod nginx;
+mod peers;
 mod serve_dir;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,8 +14,11 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+pub use peers::Peer;
 
+use crate::client::{self, Connection};
 use crate::process::{Program, Usage};
+use crate::tls::Certificate;
 
 /// A server, or a way to configure one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,12 @@ pub enum Kind {
     ServeDir,
     /// Ours: `quickstart`, so with Basic authentication, a catalog decision and symlinks refused.
     Beneathd,
+    /// nginx with TLS, no authentication: the standard of comparison for TLS.
+    NginxTls,
+    /// Ours with TLS.
+    BeneathdTls,
+    /// A server that others wrote, from a registry.
+    Peer(&'static Peer),
     /// Another build or configuration of ours, to be compared in the same round: a name and a command.
     Build(String, Vec<String>),
 }
@@ -47,11 +57,23 @@ pub struct Server {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it speaks there.
+    pub scheme: Scheme,
     /// The value of `Authorization` that every request carries; servers without authentication ignore it.
     pub authorization: String,
     paths: Paths,
     program: Program,
     _configuration: tempfile::TempDir,
+}
+
+/// With or without TLS.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there are two")]
+pub enum Scheme {
+    /// Without.
+    Http,
+    /// With this certificate.
+    Https(Certificate),
 }
 
 #[derive(Debug)]
@@ -67,9 +89,16 @@ const PASSWORD: &str = "a password of some length";
 
 impl Kind {
     /// Those that are compared unless others are asked for.
-    pub const USUAL: [Self; 4] = [Self::Nginx, Self::Lighttpd, Self::ServeDir, Self::Beneathd];
-    /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const USUAL: [Self; 6] = [
+        Self::Nginx,
+        Self::Lighttpd,
+        Self::ServeDir,
+        Self::Beneathd,
+        Self::NginxTls,
+        Self::BeneathdTls,
+    ];
+    /// Every one of which a configuration is here.
+    pub const OWN: [Self; 10] = [
         Self::Nginx,
         Self::NginxAuth,
         Self::NginxCache,
@@ -78,7 +107,15 @@ impl Kind {
         Self::LighttpdAuth,
         Self::ServeDir,
         Self::Beneathd,
+        Self::NginxTls,
+        Self::BeneathdTls,
     ];
+
+    /// Every one.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let peers = peers::PEERS.iter().map(Self::Peer);
+        Self::OWN.into_iter().chain(peers)
+    }
 
     /// As it is written on the command line.
     #[must_use]
@@ -92,6 +129,9 @@ impl Kind {
             Self::LighttpdAuth => "lighttpd-auth",
             Self::ServeDir => "servedir",
             Self::Beneathd => "beneathd",
+            Self::NginxTls => "nginx-tls",
+            Self::BeneathdTls => "beneathd-tls",
+            Self::Peer(peer) => peer.name,
             Self::Build(name, _) => name,
         }
     }
@@ -100,9 +140,12 @@ impl Kind {
     #[must_use]
     pub fn packages(&self) -> &'static [&'static str] {
         match self {
-            Self::Nginx | Self::NginxAuth | Self::NginxCache | Self::NginxNoSymlinks => &["nginx"],
+            Self::Nginx | Self::NginxAuth | Self::NginxCache | Self::NginxNoSymlinks | Self::NginxTls => {
+                &["nginx"]
+            }
+            Self::Peer(peer) => peer.packages(),
             Self::Lighttpd | Self::LighttpdAuth => &["lighttpd"],
-            Self::ServeDir | Self::Beneathd | Self::Build(..) => &[],
+            Self::ServeDir | Self::Beneathd | Self::BeneathdTls | Self::Build(..) => &[],
         }
     }
 
@@ -110,25 +153,44 @@ impl Kind {
     pub fn build(&self) -> Result<()> {
         match self {
             Self::ServeDir => cargo_build(&["--package", "beneath-bench", "--bin", "serve_dir"]),
-            Self::Beneathd => cargo_build(&["--package", "beneathd"]),
+            Self::Beneathd | Self::BeneathdTls => cargo_build(&["--package", "beneathd"]),
+            Self::Peer(peer) => peer.build(),
             _ => Ok(()),
         }
     }
 
-    /// Starts it over `root` and waits until it listens.
-    pub fn start(&self, root: &Path) -> Result<Server> {
+    /// Starts it over `root` and waits until it listens. Who speaks TLS shows this certificate.
+    pub fn start(&self, root: &Path, certificate: &Certificate) -> Result<Server> {
         let server = match self {
-            Self::Nginx => nginx::start(root, ""),
-            Self::NginxAuth => nginx::start(root, nginx::AUTH),
-            Self::NginxCache => nginx::start(root, nginx::CACHE),
-            Self::NginxNoSymlinks => nginx::start(root, nginx::NO_SYMLINKS),
+            Self::Nginx => nginx::start(root, "", None),
+            Self::NginxAuth => nginx::start(root, nginx::AUTH, None),
+            Self::NginxCache => nginx::start(root, nginx::CACHE, None),
+            Self::NginxNoSymlinks => nginx::start(root, nginx::NO_SYMLINKS, None),
+            Self::NginxTls => nginx::start(root, "", Some(certificate)),
             Self::Lighttpd => lighttpd::start(root, ""),
             Self::LighttpdAuth => lighttpd::start(root, lighttpd::AUTH),
             Self::ServeDir => serve_dir::start(root),
-            Self::Beneathd => beneathd::start(root, &Command::new(built("beneathd")?)),
-            Self::Build(_, words) => beneathd::start(root, &command_of(words)?),
+            Self::Beneathd => beneathd::quickstart(root, &Command::new(built("beneathd")?)),
+            Self::BeneathdTls => {
+                beneathd::serve(root, &Command::new(built("beneathd")?), "", Some(certificate))
+            }
+            Self::Peer(peer) => peer.start(root),
+            Self::Build(_, words) => beneathd::quickstart(root, &command_of(words)?),
         };
         let mut server = server.with_context(|| format!("{} does not start", self.name()))?;
+        self.name().clone_into(&mut server.name);
+        Ok(server)
+    }
+
+    /// The same with room for this many connections, where it has to be told.
+    pub fn start_for(&self, root: &Path, certificate: &Certificate, connections: u64) -> Result<Server> {
+        let program = match self {
+            Self::Beneathd => Command::new(built("beneathd")?),
+            Self::Build(_, words) => command_of(words)?,
+            _ => return self.start(root, certificate),
+        };
+        let limits = format!("[limits]\nconnections = {connections}");
+        let mut server = beneathd::serve(root, &program, &limits, None)?;
         self.name().clone_into(&mut server.name);
         Ok(server)
     }
@@ -147,12 +209,10 @@ impl FromStr for Kind {
             );
             return Ok(Self::Build(name.to_owned(), words));
         }
-        match Self::ALL.into_iter().find(|kind| kind.name() == text) {
+        let names = || Self::all().map(|kind| kind.name().to_owned()).collect::<Vec<_>>();
+        match Self::all().find(|kind| kind.name() == text) {
             Some(kind) => Ok(kind),
-            None => bail!(
-                "no server {text:?}: {}",
-                Self::ALL.map(|kind| kind.name().to_owned()).join(", ")
-            ),
+            None => bail!("no server {text:?}: {}", names().join(", ")),
         }
     }
 }
@@ -171,14 +231,36 @@ impl Server {
 
     /// A GET for this file.
     pub fn request(&self, file: &str) -> Result<String> {
-        Ok(crate::client::request(&self.path(file)?, &self.authorization))
+        Ok(client::request(&self.path(file)?, &self.authorization))
     }
 
     /// Asks for this file and compares every byte.
     pub fn verify(&self, file: &str, size: u64) -> Result<()> {
-        crate::client::verify(self.address, &self.request(file)?, file, size)
-            .map(drop)
-            .with_context(|| format!("{} answers wrongly", self.name))
+        let (request, connection) = (self.request(file)?, Connection::open(self.address)?);
+        match &self.scheme {
+            Scheme::Http => client::verify(connection, &request, file, size),
+            Scheme::Https(certificate) => {
+                let stream = certificate.connect(connection.into_stream())?;
+                client::verify(Connection::over(stream), &request, file, size)
+            }
+        }
+        .map(drop)
+        .with_context(|| format!("{} answers wrongly", self.name))
+    }
+
+    /// Where it is, as a URL without a path.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match self.scheme {
+            Scheme::Http => format!("http://{}", self.address),
+            Scheme::Https(_) => format!("https://{}", self.address),
+        }
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.scheme, Scheme::Https(_))
     }
 
     /// What it has used until now.

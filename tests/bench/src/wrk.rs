@@ -1,7 +1,6 @@
 //! `wrk`: as many requests as the server can answer, from one thread over keep-alive connections.
 
 use std::io::Read as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
 use crate::process::Cpu;
+use crate::server::Server;
+use crate::tls::openssl_configuration;
 
 /// What `wrk` counted in one run.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -42,48 +43,36 @@ impl Wrk {
     pub fn new(folder: &Path) -> Result<Self> {
         let script = folder.join("report.lua");
         std::fs::write(&script, REPORT)?;
+        std::fs::write(folder.join("openssl.cnf"), openssl_configuration())?;
         Ok(Self { script })
     }
 
     /// The same file again and again.
-    pub fn one(
-        &self,
-        server: SocketAddr,
-        path: &str,
-        authorization: &str,
-        duration: Duration,
-    ) -> Result<Outcome> {
-        let mut command = command(&self.script, duration);
-        command.args(["--header", &format!("Authorization: {authorization}")]);
-        command.args(["--header", "Host: localhost"]);
-        command.arg(format!("http://{server}{path}"));
+    pub fn one(&self, server: &Server, path: &str, duration: Duration) -> Result<Outcome> {
+        let mut command = command(&self.script, server, duration);
+        command.arg(format!("{}{path}", server.origin()));
         run(command, duration)
     }
 
     /// A random one of these paths each time. Choosing costs time of the load's CPU, not of the server's.
-    pub fn random(
-        &self,
-        server: SocketAddr,
-        paths: &[String],
-        authorization: &str,
-        duration: Duration,
-    ) -> Result<Outcome> {
+    pub fn random(&self, server: &Server, paths: &[String], duration: Duration) -> Result<Outcome> {
         let folder = self.script.parent().context("a folder")?;
         let list = folder.join("paths.txt");
         std::fs::write(&list, paths.join("\n"))?;
         let script = folder.join("random.lua");
         let choose = RANDOM.replace("LIST", &list.display().to_string());
         std::fs::write(&script, format!("{choose}\n{REPORT}"))?;
-        let mut command = command(&script, duration);
-        command.args(["--header", &format!("Authorization: {authorization}")]);
-        command.args(["--header", "Host: localhost"]);
-        command.arg(format!("http://{server}/"));
+        let mut command = command(&script, server, duration);
+        command.arg(format!("{}/", server.origin()));
         run(command, duration)
     }
 }
 
-fn command(script: &Path, duration: Duration) -> Command {
+fn command(script: &Path, server: &Server, duration: Duration) -> Command {
     let mut command = Cpu::Load.command("wrk");
+    command.env("OPENSSL_CONF", script.with_file_name("openssl.cnf"));
+    command.args(["--header", &format!("Authorization: {}", server.authorization)]);
+    command.args(["--header", "Host: localhost"]);
     command.args([
         "--threads",
         "1",

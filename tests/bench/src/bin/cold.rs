@@ -18,6 +18,8 @@ use beneath_bench::corpus::{Corpus, Size};
 use beneath_bench::open_loop::{self, Latency, Plan};
 use beneath_bench::server::{Kind, Server};
 use beneath_bench::setup;
+use beneath_bench::statistics::Spread;
+use beneath_bench::verdict::Verdict;
 use clap::Parser;
 use rustix::fs::{Advice, fadvise};
 
@@ -53,7 +55,7 @@ const COLD_FILES: u64 = 256;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    setup::prepare(&arguments.only)?;
+    setup::prepare_all(&arguments.only)?;
     setup::enter(arguments.nice)?;
     let (hot, cold): (Size, Size) = ("4k".parse()?, "1m".parse()?);
     let files = (0..COLD_FILES).map(|number| (format!("cold-{number}.bin"), cold));
@@ -67,16 +69,57 @@ fn main() -> Result<()> {
         "| server | cold clients | hot p50 ms | p99 ms | p99.9 ms | max ms | cold answers | from disk MiB |"
     );
     println!("|---|---|---|---|---|---|---|---|");
+    let mut found: Vec<(&str, Vec<Pair>)> = Vec::new();
+    for server in &servers {
+        found.push((&server.name, Vec::new()));
+    }
     for _ in 0..arguments.rounds {
-        for server in &servers {
-            measure(server, corpus.path(), &arguments, hot, 0)?;
-            measure(server, corpus.path(), &arguments, hot, arguments.clients)?;
+        for (server, (_, pairs)) in servers.iter().zip(&mut found) {
+            pairs.push(Pair {
+                alone: measure(server, corpus.path(), &arguments, hot, 0)?.p99,
+                meanwhile: measure(server, corpus.path(), &arguments, hot, arguments.clients)?.p99,
+            });
         }
+    }
+    for verdict in verdicts(&found) {
+        println!("{verdict}");
     }
     Ok(())
 }
 
-fn measure(server: &Server, root: &Path, arguments: &Arguments, hot: Size, clients: u64) -> Result<()> {
+/// p99 of hot requests, in microseconds.
+#[derive(Clone, Copy)]
+struct Pair {
+    alone: u64,
+    meanwhile: u64,
+}
+
+/// A read from the disk takes a millisecond and more; a thread that waits for one makes every hundredth request wait as
+/// long, as it does in nginx.
+fn verdicts(found: &[(&str, Vec<Pair>)]) -> Vec<Verdict> {
+    #[expect(clippy::cast_precision_loss, reason = "figures to look at")]
+    let millis = |pairs: &[Pair], figure: fn(&Pair) -> u64| {
+        Spread::of(pairs.iter().map(|pair| figure(pair) as f64 / 1e3)).map(|spread| spread.median)
+    };
+    let of = |name: &str, figure| {
+        let (_, pairs) = found.iter().find(|(server, _)| *server == name)?;
+        millis(pairs, figure)
+    };
+    let mut verdicts = Vec::new();
+    if let (Some(alone), Some(with)) = (
+        of("beneathd", |pair| pair.alone),
+        of("beneathd", |pair| pair.meanwhile),
+    ) {
+        println!("beneathd: p99 {alone:.2} ms alone, {with:.2} ms while cold files are read");
+        if let Some(theirs) = of("nginx", |pair| pair.meanwhile) {
+            let requirement = "p99 of hot requests while cold files are read, × nginx";
+            verdicts.push(Verdict::at_most(requirement, with / theirs, 1.0));
+        }
+    }
+    verdicts
+}
+
+fn measure(server: &Server, root: &Path, arguments: &Arguments, hot: Size, clients: u64) -> Result<Latency> {
     let request = server.request(&hot.file_name())?;
     let duration = Duration::from_secs(arguments.seconds);
     let plan = Plan {
@@ -111,7 +154,7 @@ fn measure(server: &Server, root: &Path, arguments: &Arguments, hot: Size, clien
         "nothing came from the disk: the page cache was not evicted"
     );
     row(server, clients, latency, answered, from_disk);
-    Ok(())
+    Ok(latency)
 }
 
 /// Evicts a file, asks for it, takes the next.

@@ -6,20 +6,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use beneath_bench::corpus::{Corpus, Size};
 use beneath_bench::report::Report;
 use beneath_bench::rounds::Rounds;
 use beneath_bench::server::{Kind, Server};
+use beneath_bench::setup::Prepared;
 use beneath_bench::wrk::Wrk;
 use beneath_bench::{corpus, machine, setup};
 use clap::Parser;
 
 /// Compares servers side by side: CPU time per request, throughput, latency, memory; each as a ratio to the first
-/// server, nginx without authentication, in the same round.
+/// server, nginx without authentication, in the same round; over TLS to nginx with the same certificate and cipher suite.
 ///
-/// Installs nginx, lighttpd, wrk and vmtouch from Debian when they are missing. Everything listens on 127.0.0.1 and is
-/// stopped at the end, however it ends.
+/// Installs nginx, lighttpd, wrk and vmtouch from Debian when they are missing, and with --all the other peers from
+/// Debian, crates.io and PyPI; what cannot be had is named. Everything listens on 127.0.0.1 and is stopped at the end,
+/// however it ends. Whether the project's own requirements were met is said last.
 #[derive(Debug, Parser)]
 #[command(after_help = "Compare two builds:  --only nginx,beneathd,old=/path/to/old/beneathd")]
 struct Arguments {
@@ -55,7 +57,7 @@ struct Arguments {
 impl Arguments {
     fn kinds(&self) -> Vec<Kind> {
         match (self.all, self.only.is_empty()) {
-            (true, _) => Kind::ALL.to_vec(),
+            (true, _) => Kind::all().collect(),
             (false, true) => Kind::USUAL.to_vec(),
             (false, false) => self.only.clone(),
         }
@@ -66,12 +68,17 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let kinds = arguments.kinds();
     ensure!(!arguments.sizes.is_empty(), "no sizes");
-    let versions = setup::prepare(&kinds)?;
+    let prepared = setup::prepare(&kinds)?;
+    ensure!(
+        arguments.all || prepared.absent.is_empty(),
+        "{}",
+        prepared.absent.join("; ")
+    );
     let description = machine::describe()?;
     setup::enter(arguments.nice)?;
 
     let corpus = Corpus::of_sizes(&arguments.sizes)?.locked()?;
-    let servers = setup::start(&kinds, &corpus)?;
+    let servers = setup::start(&prepared.kinds, &corpus)?;
     let idle = idle(&servers, &arguments.sizes)?;
     let scratch = corpus::temporary()?;
     let samples = Rounds {
@@ -86,8 +93,9 @@ fn main() -> Result<()> {
     .run()?;
     corpus.check_locked()?;
 
-    let standard = servers.first().context("no servers")?;
-    let report = Report::new(description, versions, idle, &standard.name, samples);
+    let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+    let Prepared { versions, absent, .. } = prepared;
+    let report = Report::new(description, versions, idle, absent, &names, samples);
     println!("{report}");
     std::fs::write(&arguments.json, serde_json::to_vec_pretty(&report)?)?;
     println!("{}", arguments.json.display());

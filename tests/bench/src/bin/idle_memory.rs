@@ -2,16 +2,17 @@
 //! `cargo run --release -p beneath-bench --bin idle_memory`.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
-#![allow(clippy::print_stderr, reason = "says what this machine does not allow")]
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use beneath_bench::client::Connection;
 use beneath_bench::corpus::{Corpus, Size};
 use beneath_bench::server::{Kind, Server};
 use beneath_bench::setup;
+use beneath_bench::tls::Certificate;
+use beneath_bench::verdict::Verdict;
 use clap::Parser;
 
 /// Resident memory per idle keep-alive connection and per slow download.
@@ -38,38 +39,60 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    setup::prepare(&arguments.only)?;
+    setup::prepare_all(&arguments.only)?;
     let descriptors = setup::enter(0)?;
     let (small, large): (Size, Size) = ("4k".parse()?, "16m".parse()?);
     let corpus = Corpus::of_sizes(&[small, large])?.locked()?;
-    // beneathd accepts two connections for each five descriptors: a download needs two, the rest is reserve.
-    let most = descriptors / 5 * 2 - 64;
+    let certificate = Certificate::generate()?;
+    // Idle connections need one descriptor each, here and there; what serves them needs some too.
+    let most = descriptors.saturating_sub(1000);
+    let mut verdicts = Vec::new();
     println!("| server | connections | RSS before MiB | RSS MiB | KiB each | still answered |");
     println!("|---|---|---|---|---|---|");
     for kind in &arguments.only {
         for count in &arguments.idle {
-            if *count > most {
-                eprintln!("`ulimit -n` is {descriptors}: {most} connections instead of {count}");
+            ensure!(
+                *count <= most,
+                "`ulimit -n` is {descriptors}: there is room for {most} connections, not for {count}"
+            );
+            let server = kind.start_for(corpus.path(), &certificate, count + 100)?;
+            let row = idle(&server, small, usize::try_from(*count)?)?;
+            row.print(&format!("{count} idle"));
+            if server.name == "beneathd" {
+                verdicts.push(Verdict::at_most("RSS of beneathd idle, MiB", row.before, 15.0));
+                let requirement = format!("{count} idle connections, KiB each");
+                verdicts.push(Verdict::at_most(requirement, row.each, 12.0));
             }
-            idle(
-                &kind.start(corpus.path())?,
-                small,
-                usize::try_from(*count.min(&most))?,
-            )?;
         }
+        let server = kind.start_for(corpus.path(), &certificate, arguments.slow + 100)?;
         let duration = Duration::from_secs(arguments.seconds);
-        slow(
-            &kind.start(corpus.path())?,
-            large,
-            usize::try_from(arguments.slow)?,
-            duration,
-        )?;
+        let row = slow(&server, large, usize::try_from(arguments.slow)?, duration)?;
+        row.print(&format!("{} slow", arguments.slow));
+        if server.name == "beneathd" {
+            let requirement = format!("{} slow downloads, KiB each", arguments.slow);
+            verdicts.push(Verdict::at_most(requirement, row.each, 20.0));
+        }
+    }
+    for verdict in verdicts {
+        println!("{verdict}");
     }
     Ok(())
 }
 
+/// What some connections cost.
+struct Row {
+    server: String,
+    /// MiB.
+    before: f64,
+    /// MiB.
+    after: f64,
+    /// KiB.
+    each: f64,
+    alive: usize,
+}
+
 /// Each connection asks once and stays.
-fn idle(server: &Server, size: Size, count: usize) -> Result<()> {
+fn idle(server: &Server, size: Size, count: usize) -> Result<Row> {
     server.verify(&size.file_name(), size.bytes())?;
     let before = server.usage()?.resident;
     let request = server.request(&size.file_name())?;
@@ -90,12 +113,12 @@ fn idle(server: &Server, size: Size, count: usize) -> Result<()> {
             alive += 1;
         }
     }
-    row(server, &format!("{count} idle"), before, after, count, alive);
-    Ok(())
+    ensure!(alive == count, "only {alive} of {count} connections stayed");
+    Ok(Row::of(server, before, after, count, alive))
 }
 
 /// Each connection asks for a large file and takes some 40 KiB of it per second.
-fn slow(server: &Server, size: Size, count: usize, duration: Duration) -> Result<()> {
+fn slow(server: &Server, size: Size, count: usize, duration: Duration) -> Result<Row> {
     server.verify("4k.bin", 4096)?;
     let before = server.usage()?.resident;
     let request = server.request(&size.file_name())?;
@@ -113,15 +136,9 @@ fn slow(server: &Server, size: Size, count: usize, duration: Duration) -> Result
         alive = readers.iter_mut().map(sip).filter(|alive| *alive).count();
         std::thread::sleep(Duration::from_millis(50));
     }
-    row(
-        server,
-        &format!("{count} slow"),
-        before,
-        server.usage()?.resident,
-        count,
-        alive,
-    );
-    Ok(())
+    let after = server.usage()?.resident;
+    ensure!(alive == count, "only {alive} of {count} downloads stayed");
+    Ok(Row::of(server, before, after, count, alive))
 }
 
 /// Takes 2 KiB if there are some. Whether the connection is still open.
@@ -133,14 +150,23 @@ fn sip(stream: &mut TcpStream) -> bool {
     )
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures to look at")]
-fn row(server: &Server, what: &str, before: u64, after: u64, count: usize, alive: usize) {
-    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let each = after.saturating_sub(before) as f64 / 1024.0 / count as f64;
-    println!(
-        "| {} | {what} | {:.1} | {:.1} | {each:.1} | {alive} |",
-        server.name,
-        mebibytes(before),
-        mebibytes(after)
-    );
+impl Row {
+    #[expect(clippy::cast_precision_loss, reason = "figures to look at")]
+    fn of(server: &Server, before: u64, after: u64, count: usize, alive: usize) -> Self {
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        Self {
+            server: server.name.clone(),
+            before: mebibytes(before),
+            after: mebibytes(after),
+            each: after.saturating_sub(before) as f64 / 1024.0 / count as f64,
+            alive,
+        }
+    }
+
+    fn print(&self, what: &str) {
+        println!(
+            "| {} | {what} | {:.1} | {:.1} | {:.1} | {} |",
+            self.server, self.before, self.after, self.each, self.alive
+        );
+    }
 }

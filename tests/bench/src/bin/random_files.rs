@@ -41,7 +41,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    setup::prepare(&arguments.only)?;
+    setup::prepare_all(&arguments.only)?;
     setup::enter(arguments.nice)?;
     let size: Size = "4k".parse()?;
     let names: Vec<String> = (0..arguments.files)

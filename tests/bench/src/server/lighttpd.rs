@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{PASSWORD, Paths, Server, USER, await_listener, basic, free_port};
+use super::{PASSWORD, Paths, Scheme, Server, USER, await_listener, basic, free_port};
 use crate::process::{Cpu, Program};
 
 pub(super) const AUTH: &str = r#"
@@ -33,6 +33,7 @@ pub(super) fn start(root: &Path, more: &str) -> Result<Server> {
     Ok(Server {
         name: String::new(),
         address,
+        scheme: Scheme::Http,
         authorization: basic(USER, PASSWORD),
         paths: Paths::Names,
         program,

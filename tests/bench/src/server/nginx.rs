@@ -4,20 +4,26 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{PASSWORD, Paths, Server, USER, await_listener, basic, free_port};
+use super::{PASSWORD, Paths, Scheme, Server, USER, await_listener, basic, free_port};
 use crate::process::{Cpu, Program};
+use crate::tls::Certificate;
 
 /// The hash that costs nginx least; it still reads the file on each request.
 pub(super) const AUTH: &str = "auth_basic files; auth_basic_user_file FOLDER/htpasswd;";
 pub(super) const CACHE: &str = "open_file_cache max=20000 inactive=600s; open_file_cache_valid 600s;";
 pub(super) const NO_SYMLINKS: &str = "disable_symlinks on from=ROOT;";
 
-pub(super) fn start(root: &Path, more: &str) -> Result<Server> {
+pub(super) fn start(root: &Path, more: &str, tls: Option<&Certificate>) -> Result<Server> {
     let folder = crate::corpus::temporary()?;
+    if let Some(tls) = tls {
+        tls.write_to(folder.path())?;
+    }
     let port = free_port()?;
     let path = folder.path().display().to_string();
     let configuration = TEMPLATE
         .replace("MORE", more)
+        .replace("SECURE", if tls.is_some() { "ssl" } else { "" })
+        .replace("TLS", if tls.is_some() { TLS } else { "" })
         .replace(
             "USER",
             if rustix::process::geteuid().is_root() {
@@ -50,12 +56,17 @@ pub(super) fn start(root: &Path, more: &str) -> Result<Server> {
     Ok(Server {
         name: String::new(),
         address,
+        scheme: tls.map_or(Scheme::Http, |tls| Scheme::Https(tls.clone())),
         authorization: basic(USER, PASSWORD),
         paths: Paths::Names,
         program,
         _configuration: folder,
     })
 }
+
+/// Protocols as beneathd has them; which suite is used is for the load to say.
+const TLS: &str =
+    "ssl_certificate FOLDER/cert.pem; ssl_certificate_key FOLDER/key.pem; ssl_protocols TLSv1.2 TLSv1.3;";
 
 const PASSWORD_SHA1: &str = "zNktil/Z2OZYj1TuhevHHchq4k8=";
 
@@ -80,7 +91,8 @@ http {
   uwsgi_temp_path FOLDER/uwsgi;
   scgi_temp_path FOLDER/scgi;
   server {
-    listen 127.0.0.1:PORT backlog=4096;
+    listen 127.0.0.1:PORT backlog=4096 SECURE;
+    TLS
     root ROOT;
     MORE
   }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 
-use super::{PASSWORD, Paths, Server, USER, basic, built};
+use super::{PASSWORD, Paths, Scheme, Server, USER, basic, built};
 use crate::process::{Cpu, Program};
 
 pub(super) fn start(root: &Path) -> Result<Server> {
@@ -21,6 +21,7 @@ pub(super) fn start(root: &Path) -> Result<Server> {
     Ok(Server {
         name: String::new(),
         address,
+        scheme: Scheme::Http,
         authorization,
         paths: Paths::Names,
         program,
