@@ -162,7 +162,8 @@ fn a_link_for_one_download_is_not_taken_by_looking_and_gives_one() {
     assert_eq!(answer.field("referrer-policy"), Some("no-referrer"));
     assert_eq!(ask("POST", "Content-Length: 0\r\n").status, 405);
 
-    // Another client: this one may come back within the grace window, to resume.
+    assert_eq!(ask("GET", "").status, 404, "the one use was taken");
+    // Also for another client.
     let url = format!("http://{}/l/{path}", service.address());
     let elsewhere = || {
         let mut curl = std::process::Command::new("curl");

@@ -54,6 +54,12 @@ impl House {
         Beneathd::start(command)
     }
 
+    /// What a command that must succeed prints as JSON.
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        let outcome = self.run(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&outcome.succeeds().stdout).unwrap()
+    }
+
     /// Runs a command with this house's configuration.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with(arguments, "")

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use beneath::{File, Source, Stopped};
 
@@ -31,7 +32,7 @@ use crate::trail::{Actor, Event, Object, Trail};
 pub struct Lease {
     file: Arc<File>,
     right: Arc<Right>,
-    taken: Option<(links::Use, Duration)>,
+    over: Option<Arc<Over>>,
     address: Option<IpAddr>,
     place: Option<Place>,
     revision: Revision,
@@ -44,6 +45,17 @@ pub struct Lease {
 /// Whoever sends tells it; the count is settled when the lease is dropped.
 #[derive(Clone)]
 pub struct Meter(Arc<Right>);
+
+/// That a lease rests on a link: whose, and the use of it that was taken, once one is.
+pub(crate) struct Over {
+    pub(crate) found: links::Found,
+    pub(crate) client: [u8; 32],
+    pub(crate) size: u64,
+    pub(crate) address: Option<IpAddr>,
+    grace: Duration,
+    /// `None` when the lease ended before.
+    taken: OnceLock<Option<(links::Begun, Range<u64>)>>,
+}
 
 /// What was decided: for whom, on what, until when.
 pub(crate) struct Decision {
@@ -87,6 +99,55 @@ impl Decision {
     }
 }
 
+impl Over {
+    pub(crate) const fn new(
+        found: links::Found,
+        client: [u8; 32],
+        size: u64,
+        address: Option<IpAddr>,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            found,
+            client,
+            size,
+            address,
+            grace,
+            taken: OnceLock::new(),
+        }
+    }
+
+    /// Once, while the lease lives: it is for one transfer.
+    pub(crate) fn began(
+        &self,
+        begun: links::Begun,
+        bytes: Range<u64>,
+        feed: &Feed,
+    ) -> Result<(), links::Ended> {
+        feed.link_transfers.fetch_add(1, Ordering::Relaxed);
+        self.taken.set(Some((begun, bytes.clone()))).map_err(|_| {
+            feed.link_transfers.fetch_sub(1, Ordering::Relaxed);
+            self.ended(begun, bytes, 0)
+        })
+    }
+
+    fn end(&self, sent: u64, feed: &Feed) -> Option<links::Ended> {
+        let (begun, bytes) = self.taken.get_or_init(|| None).as_ref()?;
+        feed.link_transfers.fetch_sub(1, Ordering::Relaxed);
+        Some(self.ended(*begun, bytes.clone(), sent))
+    }
+
+    fn ended(&self, begun: links::Begun, bytes: Range<u64>, sent: u64) -> links::Ended {
+        links::Ended {
+            begun,
+            bytes,
+            sent,
+            size: self.size,
+            until: Millis::now().after(self.grace),
+        }
+    }
+}
+
 impl Lease {
     /// Binds what was opened to what was decided, unless a change came between the two.
     pub(crate) fn new(
@@ -103,7 +164,7 @@ impl Lease {
         Ok(Self {
             file,
             right,
-            taken: None,
+            over: None,
             address,
             place: Some(place),
             revision,
@@ -112,9 +173,9 @@ impl Lease {
         })
     }
 
-    /// From now on this lease runs over a use of a link, which ends with it.
-    pub(crate) fn over(mut self, taken: links::Use, grace: Duration) -> Self {
-        self.taken = Some((taken, grace));
+    /// This lease is held once a use of a link was taken for it, which ends with it.
+    pub(crate) fn over(mut self, over: Arc<Over>) -> Self {
+        self.over = Some(over);
         self
     }
 
@@ -186,6 +247,9 @@ impl Source for Lease {
     }
 
     fn still_held(&self) -> Result<(), Stopped> {
+        if self.over.as_ref().is_some_and(|over| over.taken.get().is_none()) {
+            return Err(Stopped::new());
+        }
         if self.feed.holds(&self.right) {
             return Ok(());
         }
@@ -209,15 +273,8 @@ impl Drop for Lease {
             false if sent > 0 => self.trail.add(self.event("transfer", "aborted", Some(sent))),
             false => {}
         }
-        if let Some((of, grace)) = self.taken {
-            let size = self.file.metadata().len();
-            let until = Millis::from(SystemTime::now() + grace);
-            self.trail.add_ended(links::Ended {
-                of,
-                sent,
-                size,
-                until,
-            });
+        if let Some(ended) = self.over.as_ref().and_then(|over| over.end(sent, &self.feed)) {
+            self.trail.add_ended(ended);
         }
     }
 }

@@ -24,6 +24,7 @@
 mod administration;
 mod authentication;
 mod catalog;
+mod coverage;
 mod credential;
 mod entry;
 mod error;
@@ -49,7 +50,7 @@ pub use entry::{Entry, Pin};
 pub use error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind, ParseError};
 pub use file_id::FileId;
 pub use lease::{Lease, Meter};
-pub use link::{LinkRequest, LinkUse};
+pub use link::{Claim, LinkRequest};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use store::{Revision, StoreUrl};
 pub use subject::{GroupName, Principal, Role, RootName, Subject, UserName};

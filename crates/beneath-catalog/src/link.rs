@@ -1,50 +1,41 @@
 //! Files for whoever has a link: no other credential, but only so many downloads.
 
 use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beneath::Root;
 
 use crate::authentication::token_digest;
 use crate::catalog::{ATTEMPTS, Catalog};
-use crate::lease::{Decision, Lease};
+use crate::lease::{Decision, Lease, Over};
 use crate::pin::Patience;
 use crate::refusal::{Reason, Refusal};
 use crate::serving::Serving;
-use crate::store::links::{self, Found};
+use crate::store::links::{self, Found, Wanted};
 use crate::store::{Millis, Revision, decide};
 use crate::trail::Actor;
+
+/// To take a use of a link with, for the [`Lease`] that came with it: see [`Catalog::take_use`].
+#[derive(Clone)]
+pub struct Claim(Arc<Over>);
 
 /// What somebody who has a link asks for. `Debug` does not show the secret.
 #[derive(Clone, Copy)]
 pub struct LinkRequest<'a> {
     secret: &'a [u8],
     client: &'a [u8],
-    wants: LinkUse,
     address: Option<IpAddr>,
-}
-
-/// Whether a request takes one of the uses of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third case")]
-pub enum LinkUse {
-    /// HEAD, a conditional request that was not met, the preview of a chat program: takes nothing. Nothing but a few bytes
-    /// may be sent over the lease.
-    Look,
-    /// Bytes: takes a use when it begins, which counts when all bytes of the file were sent to this client, in one
-    /// request or in several, and is given back some time after it broke off
-    /// ([`Options::link_grace`](crate::Options::link_grace)). Whoever resumes within that goes on with the same use.
-    Download,
 }
 
 impl<'a> LinkRequest<'a> {
     /// For whoever has `secret`. `client` is what tells this client from others, such as its address: it may resume
     /// what it began.
-    pub const fn new(secret: &'a [u8], client: &'a [u8], wants: LinkUse) -> Self {
+    pub const fn new(secret: &'a [u8], client: &'a [u8]) -> Self {
         Self {
             secret,
             client,
-            wants,
             address: None,
         }
     }
@@ -60,44 +51,109 @@ impl<'a> LinkRequest<'a> {
 impl std::fmt::Debug for LinkRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LinkRequest")
-            .field("wants", &self.wants)
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }
 
 impl Catalog {
-    /// As [`open`](Self::open), for whoever has a link instead of a name.
+    /// As [`open`](Self::open), for whoever has a link instead of a name. This looks, and takes nothing: the lease says
+    /// what there is (for HEAD, for a condition that is not met), but is not held until a use of the link was
+    /// [taken](Self::take_use) with its [`Claim`].
     ///
     /// # Errors
     ///
     /// [`Refusal`]; a link that is unknown, expired, revoked or used up is "not found".
-    ///
-    /// # Security
-    ///
-    /// Of two downloads that want the last use, one gets it. Tell the [`Meter`](crate::Meter) of the lease what was
-    /// sent, or no download ever counts as completed; a use is taken as long as the lease lives.
-    pub fn open_link(&self, request: &LinkRequest<'_>) -> Result<Lease, Refusal> {
+    pub fn open_link(&self, request: &LinkRequest<'_>) -> Result<(Lease, Claim), Refusal> {
         let serving = self.serving()?;
         let opened = self.decide_and_open_link(serving, request);
         self.record_refusal(serving, Actor::Unknown, request.address, None, &opened);
         opened
     }
 
-    fn decide_and_open_link(&self, serving: &Serving, request: &LinkRequest<'_>) -> Result<Lease, Refusal> {
+    /// Takes a use of the link, so that `bytes` of the file may be sent over the lease that came with `claim`.
+    ///
+    /// * Whoever asks for **all** of the file takes a use of their own, unless they broke one off: then they begin it
+    ///   anew. The use is theirs while bytes are sent, and for the grace after that
+    ///   ([`Options::link_grace`](crate::Options::link_grace)); it is given back at once if nothing was sent.
+    /// * Whoever asks for a **part** goes on with the use they have, also with one that is completed, within the grace:
+    ///   what left here may have been lost on the way. Whoever has none may look at 64 KiB, less than the whole, and
+    ///   takes a use with more.
+    /// * A use **counts** when every byte was sent once, in whatever pieces. It carries eight times the file at most,
+    ///   and once more the file after it was completed.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] "not found": no use is left.
+    ///
+    /// # Security
+    ///
+    /// Of two downloads that want the last use, one gets it, also if different processes serve them. If a process dies
+    /// its transfers count as broken off: when the next one starts, or after a minute. Tell the [`Meter`](crate::Meter)
+    /// of the lease what was sent, or nothing ever counts.
+    pub fn take_use(&self, claim: &Claim, bytes: Range<u64>) -> Result<(), Refusal> {
+        let serving = self.serving()?;
+        let Claim(over) = claim;
+        let bytes = bytes.start.min(bytes.end).min(over.size)..bytes.end.min(over.size);
+        let mut ended = Vec::new();
+        let taken = self.store.write(|writing| {
+            ended = serving.trail.take_ended();
+            ended.iter().try_for_each(|ended| links::end(writing, ended))?;
+            let wanted = Wanted {
+                found: &over.found,
+                client: &over.client,
+                server: serving.feed.server(),
+                bytes: &bytes,
+                size: over.size,
+                grace: self.link_grace,
+            };
+            Ok(links::begin(writing, &wanted, Millis::now())?)
+        });
+        let refused = match taken {
+            Ok((Some(begun), _)) => {
+                // A claim that is used twice, or whose lease is gone.
+                return over.began(begun, bytes, &serving.feed).map_err(|ended| {
+                    serving.trail.add_ended(ended);
+                    Refusal::not_found(Reason::LinkUsedUp)
+                });
+            }
+            Ok((None, _)) => Refusal::not_found(Reason::LinkUsedUp),
+            Err(_) => {
+                serving.trail.put_back_ended(ended);
+                Refusal::UNAVAILABLE
+            }
+        };
+        let actor = Actor::Link(over.found.link);
+        self.record_refusal::<()>(
+            serving,
+            actor,
+            over.address,
+            Some(&over.found.file),
+            &Err(refused),
+        );
+        Err(refused)
+    }
+
+    fn decide_and_open_link(
+        &self,
+        serving: &Serving,
+        request: &LinkRequest<'_>,
+    ) -> Result<(Lease, Claim), Refusal> {
         let secret = token_digest(request.secret);
         let client = token_digest(request.client);
         for _ in 0..ATTEMPTS {
             let (found, decision, revision) = self.decide_link(serving, &secret, &client)?;
             let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
-            let Ok(lease) = Lease::new(file, decision, revision, request.address, serving) else {
-                continue;
-            };
-            let lease = match request.wants {
-                LinkUse::Look => lease,
-                LinkUse::Download => lease.over(self.take(&found, &client)?, self.link_grace),
-            };
-            return Ok(lease.recorded());
+            let over = Arc::new(Over::new(
+                found,
+                client,
+                file.metadata().len(),
+                request.address,
+                self.link_grace,
+            ));
+            if let Ok(lease) = Lease::new(file, decision, revision, request.address, serving) {
+                return Ok((lease.over(Arc::clone(&over)).recorded(), Claim(over)));
+            }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
     }
@@ -116,7 +172,7 @@ impl Catalog {
             let sealed = decide::entry(snapshot, &found.file)?.ok_or(REFUSED)?;
             let permit = decide::permit(snapshot, &found.ground, sealed.subject_of_decision(), now)?;
             if !links::may_look(snapshot, &found, client, now)? {
-                return Err(REFUSED);
+                return Err(Refusal::not_found(Reason::LinkUsedUp));
             }
             let deadline = serving.feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
@@ -124,15 +180,10 @@ impl Catalog {
             Ok((found, decision, revision))
         })
     }
+}
 
-    fn take(&self, found: &Found, client: &[u8; 32]) -> Result<links::Use, Refusal> {
-        let taken = self
-            .store
-            .write(|writing| Ok(links::take(writing, found, client, Millis::now())?));
-        match taken {
-            Ok((Some(taken), _)) => Ok(taken),
-            Ok((None, _)) => Err(Refusal::not_found(Reason::UnknownLink)),
-            Err(_) => Err(Refusal::UNAVAILABLE),
-        }
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").finish_non_exhaustive()
     }
 }

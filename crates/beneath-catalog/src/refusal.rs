@@ -51,8 +51,10 @@ pub enum Reason {
     DisabledUser,
     /// There is no such token, or it expired or was revoked.
     UnknownToken,
-    /// There is no such link, or it expired, was used up or was revoked.
+    /// There is no such link, or it expired or was revoked.
     UnknownLink,
+    /// All uses of the link are taken.
+    LinkUsedUp,
     /// Nothing is published under this ID.
     UnknownFile,
     /// It is published, but not for them.

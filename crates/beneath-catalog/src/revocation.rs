@@ -10,7 +10,7 @@ pub(crate) mod registry;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::entry::EntrySeq;
 use crate::lease::Decision;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::store::decide::{self, Ground};
-use crate::store::{Millis, Revision, Store, StoreError, lock, servers};
+use crate::store::{Millis, Revision, Store, StoreError, links, lock, servers};
 use memory::Memory;
 use registry::Registry;
 use sync::{Condvar, Mutex, Ordering};
@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     acknowledging: Mutex<Connection>,
     bound: Duration,
     started: Instant,
+    /// How many transfers over links this process has under way.
+    pub(crate) link_transfers: AtomicUsize,
     /// Nanoseconds after `started` until which this process may rely on what it knows.
     valid_until: AtomicU64,
     passed: Mutex<Passed>,
@@ -91,6 +93,7 @@ impl Feed {
             acknowledging: Mutex::new(acknowledging),
             bound,
             started: Instant::now(),
+            link_transfers: AtomicUsize::new(0),
             valid_until: AtomicU64::new(0),
             passed: Mutex::new(Passed {
                 revision,
@@ -100,6 +103,12 @@ impl Feed {
             stop: Condvar::new(),
         });
         feed.poll()?;
+        let (store, server) = (Arc::clone(&feed.store), feed.server);
+        // Waits for others, so it has a thread of its own; if it fails, what the dead sent lapses in a minute.
+        let recover = move || drop(links::recover(&store, &server));
+        let _ = std::thread::Builder::new()
+            .name("beneath-links".to_owned())
+            .spawn(recover);
         let watching = Arc::clone(&feed);
         let thread = std::thread::Builder::new()
             .name("beneath-feed".to_owned())
@@ -193,11 +202,17 @@ impl Feed {
     fn watch(&self) {
         // Some 5 µs each time. Whoever changes something elsewhere waits for it.
         let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
+        let mut renewed = Instant::now();
         let mut stopping = lock(&self.stopping);
         while !*stopping {
             drop(stopping);
             // A store that cannot be asked needs no remedy here: what is valid lapses by itself.
             let _ = self.poll();
+            if renewed.elapsed() > RENEW_LINKS && self.link_transfers.load(Ordering::Relaxed) > 0 {
+                renewed = Instant::now();
+                // If the store is busy, the next time: there is time for three.
+                let _ = links::renew(&lock(&self.acknowledging), &self.server);
+            }
             stopping = lock(&self.stopping);
             if *stopping {
                 return;
@@ -345,6 +360,8 @@ fn was_changed(file: &File) -> bool {
     file.metadata_now()
         .map_or(true, |now| now.version() != file.metadata().version())
 }
+
+const RENEW_LINKS: Duration = Duration::from_secs(15);
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

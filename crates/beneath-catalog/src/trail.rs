@@ -18,12 +18,15 @@ use crate::subject::UserName;
 pub(crate) struct Trail {
     queue: Mutex<Queue>,
     filled: Condvar,
+    /// Taken within a writing transaction only, so that whoever has one sees all.
+    ended: Mutex<Vec<links::Ended>>,
 }
 
 #[derive(Default)]
 struct Queue {
     events: Vec<Event>,
-    ended: Vec<links::Ended>,
+    /// Some use of a link has ended.
+    ended: bool,
     dropped: u64,
     stopping: bool,
 }
@@ -69,6 +72,7 @@ impl Trail {
         let trail = Arc::new(Self {
             queue: Mutex::default(),
             filled: Condvar::new(),
+            ended: Mutex::default(),
         });
         let writing = Arc::clone(&trail);
         let thread = std::thread::Builder::new()
@@ -94,8 +98,18 @@ impl Trail {
     }
 
     pub(crate) fn add_ended(&self, ended: links::Ended) {
-        lock(&self.queue).ended.push(ended);
+        self.put_back_ended(vec![ended]);
         self.filled.notify_one();
+    }
+
+    /// Within a writing transaction: the ends that were not written yet. If it is not committed they are put back.
+    pub(crate) fn take_ended(&self) -> Vec<links::Ended> {
+        std::mem::take(&mut lock(&self.ended))
+    }
+
+    pub(crate) fn put_back_ended(&self, mut ended: Vec<links::Ended>) {
+        lock(&self.ended).append(&mut ended);
+        lock(&self.queue).ended = true;
     }
 
     /// What was added before is written before the thread ends.
@@ -111,7 +125,7 @@ impl Trail {
             self.fill(&mut batch, if left == Pruned::Some { PAUSE } else { IDLE });
             let stopping = batch.stopping;
             let written = batch.events.len();
-            match write(connection, &batch) {
+            match self.write(connection, &batch) {
                 Ok(()) => batch.clear(),
                 Err(_) if stopping => return,
                 Err(_) => {
@@ -144,7 +158,7 @@ impl Trail {
             drop(queue);
             std::thread::sleep(PAUSE);
             queue = lock(&self.queue);
-            if !queue.ended.is_empty() || queue.events.len() > MAX_QUEUED / 2 {
+            if queue.ended || queue.events.len() > MAX_QUEUED / 2 {
                 break;
             }
         }
@@ -152,9 +166,26 @@ impl Trail {
         queue.stopping = batch.stopping;
     }
 
+    fn write(&self, connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut ended = Vec::new();
+        let written = in_transaction(connection, || {
+            audit::events(connection, &batch.events)?;
+            ended = self.take_ended();
+            ended.iter().try_for_each(|ended| links::end(connection, ended))?;
+            match batch.dropped {
+                0 => Ok(()),
+                dropped => audit::dropped(connection, dropped),
+            }
+        });
+        written.inspect_err(|_| self.put_back_ended(ended))
+    }
+
     fn put_back(&self, batch: &mut Queue) {
         let mut queue = lock(&self.queue);
-        queue.ended.append(&mut batch.ended);
+        queue.ended |= batch.ended;
         queue.dropped += batch.dropped;
         let room = MAX_QUEUED
             .saturating_sub(queue.events.len())
@@ -169,14 +200,14 @@ impl Trail {
 
 impl Queue {
     const fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.ended.is_empty() && self.dropped == 0
+        self.events.is_empty() && !self.ended && self.dropped == 0
     }
 
     /// Keeps the room for a batch of usual length.
     fn clear(&mut self) {
         self.events.clear();
         self.events.shrink_to(USUAL);
-        self.ended.clear();
+        self.ended = false;
         self.dropped = 0;
     }
 }
@@ -192,13 +223,6 @@ fn prune(connection: &Connection, retention: Retention, batches: usize) -> Prune
     Pruned::Some
 }
 
-fn write(connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    in_transaction(connection, || write_rows(connection, batch))
-}
-
 fn in_transaction<T>(
     connection: &Connection,
     act: impl FnOnce() -> Result<T, StoreError>,
@@ -212,18 +236,6 @@ fn in_transaction<T>(
         connection.execute_batch("ROLLBACK")?;
     }
     done
-}
-
-fn write_rows(connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
-    audit::events(connection, &batch.events)?;
-    batch
-        .ended
-        .iter()
-        .try_for_each(|ended| links::end(connection, ended))?;
-    match batch.dropped {
-        0 => Ok(()),
-        dropped => audit::dropped(connection, dropped),
-    }
 }
 
 /// Some 2 MB.

@@ -7,10 +7,11 @@
 
 mod common;
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use beneath::Source as _;
-use beneath_catalog::{Catalog, FileId, Lease, LinkRequest, LinkUse, Options, Refusal, RefusalKind, Role};
+use beneath_catalog::{Catalog, Claim, FileId, Lease, LinkRequest, Options, Refusal, RefusalKind, Role};
 use common::{Place, bound, publication, user};
 
 const GRACE: Duration = Duration::from_millis(700);
@@ -18,7 +19,8 @@ const TTL: Duration = Duration::from_secs(60);
 
 fn place() -> (Place, FileId) {
     let place = Place::with(Options::default().link_grace(GRACE));
-    let id = place.publish("a", &[]);
+    place.write("a", &"x".repeat(usize::try_from(SIZE).unwrap()));
+    let id = *place.operator().publish(&publication("a")).unwrap().value().id();
     (place, id)
 }
 
@@ -28,74 +30,194 @@ fn link(place: &Place, id: &FileId, uses: u32) -> String {
     link.reveal().to_owned()
 }
 
-fn open(catalog: &Catalog, secret: &str, client: &str, wants: LinkUse) -> Result<Lease, Refusal> {
-    catalog.open_link(&LinkRequest::new(secret.as_bytes(), client.as_bytes(), wants))
+const SIZE: u64 = 100_000;
+
+/// What was looked at, and not taken.
+fn look(catalog: &Catalog, secret: &str, client: &str) -> Result<(Lease, Claim), Refusal> {
+    catalog.open_link(&LinkRequest::new(secret.as_bytes(), client.as_bytes()))
+}
+
+fn ask(catalog: &Catalog, secret: &str, client: &str, bytes: Range<u64>) -> Result<Lease, Refusal> {
+    let (lease, claim) = look(catalog, secret, client)?;
+    catalog.take_use(&claim, bytes)?;
+    Ok(lease)
 }
 
 fn download(place: &Place, secret: &str, client: &str) -> Result<Lease, Refusal> {
-    open(&place.catalog, secret, client, LinkUse::Download)
+    ask(&place.catalog, secret, client, 0..SIZE)
 }
 
-/// Sends so many of the seven bytes, and ends.
+/// Sends so many bytes, and ends.
 fn send(lease: Lease, bytes: u64) {
     lease.meter().sent(bytes);
-    if bytes == 7 {
-        lease.meter().complete();
-    }
     drop(lease);
-    std::thread::sleep(Duration::from_millis(150)); // until it is counted
+    std::thread::sleep(Duration::from_millis(200)); // until it is counted
 }
 
+/// What one client does to a link of one use; `Ok` holds how much of what it asked for it is sent.
+type Step = (&'static str, Range<u64>, Result<u64, RefusalKind>);
+
+const NO: Result<u64, RefusalKind> = Err(RefusalKind::NotFound);
+
 #[test]
-fn a_link_is_used_up_by_completed_downloads() {
-    let (place, id) = place();
-    let secret = link(&place, &id, 2);
-    for client in ["one", "two"] {
-        send(download(&place, &secret, client).unwrap(), 7);
+fn what_is_more_than_a_look_takes_a_use_and_what_resumes_takes_no_second() {
+    let whole = 0..SIZE;
+    let cases: [(&str, u64, &[Step]); 11] = [
+        (
+            "completed",
+            1,
+            &[
+                ("a", whole.clone(), Ok(SIZE)),
+                ("a", whole.clone(), NO),
+                ("b", whole.clone(), NO),
+            ],
+        ),
+        (
+            "broken off, resumed",
+            1,
+            &[
+                ("a", whole.clone(), Ok(40_000)),
+                ("b", whole.clone(), NO),
+                ("a", 40_000..SIZE, Ok(60_000)),
+                ("a", whole.clone(), NO),
+            ],
+        ),
+        (
+            "broken off twice, resumed where the client came to, not the server",
+            1,
+            &[
+                ("a", whole.clone(), Ok(40_000)),
+                ("a", 30_000..SIZE, Ok(30_000)),
+                ("a", 50_000..SIZE, Ok(50_000)),
+            ],
+        ),
+        (
+            "broken off, begun anew",
+            1,
+            &[
+                ("a", whole.clone(), Ok(40_000)),
+                ("a", whole.clone(), Ok(SIZE)),
+                ("a", whole.clone(), NO),
+            ],
+        ),
+        (
+            "nothing was sent",
+            0,
+            &[("a", whole.clone(), Ok(0)), ("b", whole.clone(), Ok(5))],
+        ),
+        (
+            "what was lost on the way is fetched once more, and no more",
+            1,
+            &[
+                ("a", whole.clone(), Ok(SIZE)),
+                ("a", 10_000..SIZE, Ok(90_000)),
+                ("a", 10_000..SIZE, NO),
+                ("b", 10_000..SIZE, NO),
+            ],
+        ),
+        (
+            "a look at a few bytes",
+            0,
+            &[
+                ("a", 0..65_536, Ok(65_536)),
+                ("b", 99_999..SIZE, Ok(1)),
+                ("c", whole.clone(), Ok(7)),
+            ],
+        ),
+        (
+            "looking at all of it, piece by piece",
+            1,
+            &[
+                ("a", 0..60_000, Ok(60_000)),
+                ("a", 60_000..SIZE, Ok(40_000)),
+                ("b", 0..1, NO),
+                ("b", whole.clone(), NO),
+            ],
+        ),
+        (
+            "nothing is left to look at",
+            1,
+            &[("a", whole.clone(), Ok(SIZE)), ("b", 0..1, NO)],
+        ),
+        (
+            "in segments",
+            1,
+            &[
+                ("a", whole.clone(), Ok(25_000)),
+                ("a", 75_000..SIZE, Ok(25_000)),
+                ("a", 25_000..50_000, Ok(25_000)),
+                ("a", 50_000..75_000, Ok(25_000)),
+            ],
+        ),
+        (
+            "all but a byte",
+            0,
+            &[("a", whole.clone(), Ok(SIZE - 1)), ("b", whole.clone(), NO)],
+        ),
+    ];
+    for (what, completed, steps) in cases {
+        let (place, id) = place();
+        let secret = link(&place, &id, 1);
+        for (number, (client, bytes, expected)) in steps.iter().enumerate() {
+            match (ask(&place.catalog, &secret, client, bytes.clone()), expected) {
+                (Ok(lease), Ok(sent)) => send(lease, *sent),
+                (Err(refusal), Err(kind)) => assert_eq!(refusal.kind(), *kind, "{what}, {number}"),
+                (got, _) => panic!("{what}, step {number}: {got:?}"),
+            }
+        }
+        assert_eq!(counted(&place, &id), completed, "{what}");
     }
-    for wants in [LinkUse::Download, LinkUse::Look] {
-        let refusal = open(&place.catalog, &secret, "three", wants).unwrap_err();
-        assert_eq!(refusal.kind(), RefusalKind::NotFound);
-    }
-    let links = place
+}
+
+fn counted(place: &Place, id: &FileId) -> u64 {
+    place
         .operator()
-        .links(Some(&id), Default::default())
+        .links(Some(id), Default::default())
         .unwrap()
-        .items;
-    assert_eq!((links[0].uses, links[0].completed), (2, 2));
+        .items[0]
+        .completed
 }
 
 #[test]
-fn looking_takes_nothing() {
+fn an_empty_file_is_downloaded_once_for_each_use() {
+    let (place, _) = place();
+    place.write("empty", "");
+    let id = *place
+        .operator()
+        .publish(&publication("empty"))
+        .unwrap()
+        .value()
+        .id();
+    let secret = link(&place, &id, 1);
+    send(ask(&place.catalog, &secret, "a", 0..0).unwrap(), 0);
+    ask(&place.catalog, &secret, "a", 0..0).unwrap_err();
+}
+
+#[test]
+fn looking_takes_nothing_and_gives_no_byte() {
     let (place, id) = place();
     let secret = link(&place, &id, 1);
     for client in 0..20 {
-        drop(open(&place.catalog, &secret, &client.to_string(), LinkUse::Look).unwrap());
+        let (lease, _) = look(&place.catalog, &secret, &client.to_string()).unwrap();
+        assert!(lease.still_held().is_err());
     }
-    send(download(&place, &secret, "one").unwrap(), 7);
+    let lease = download(&place, &secret, "one").unwrap();
+    assert!(lease.still_held().is_ok());
+    send(lease, SIZE);
+    assert!(look(&place.catalog, &secret, "two").is_err());
 }
 
 #[test]
-fn whoever_broke_off_resumes_and_that_is_one_use() {
+fn a_claim_is_good_for_one_transfer() {
     let (place, id) = place();
-    let secret = link(&place, &id, 1);
-    send(download(&place, &secret, "one").unwrap(), 3);
-    assert!(
-        download(&place, &secret, "two").is_err(),
-        "the use is kept for whoever began"
-    );
-    send(download(&place, &secret, "one").unwrap(), 4);
-    let links = place
-        .operator()
-        .links(Some(&id), Default::default())
-        .unwrap()
-        .items;
-    assert_eq!(links[0].completed, 1);
-    std::thread::sleep(GRACE);
-    assert!(
-        download(&place, &secret, "one").is_err(),
-        "after the grace it is used up for them too"
-    );
+    let secret = link(&place, &id, 9);
+    let (lease, claim) = look(&place.catalog, &secret, "one").unwrap();
+    place.catalog.take_use(&claim, 0..SIZE).unwrap();
+    place.catalog.take_use(&claim, 0..SIZE).unwrap_err();
+    drop(lease);
+    let (lease, claim) = look(&place.catalog, &secret, "two").unwrap();
+    drop(lease);
+    place.catalog.take_use(&claim, 0..SIZE).unwrap_err();
 }
 
 #[test]
@@ -103,8 +225,17 @@ fn a_use_that_was_not_completed_is_given_back_after_the_grace() {
     let (place, id) = place();
     let secret = link(&place, &id, 1);
     send(download(&place, &secret, "one").unwrap(), 3);
+    assert!(
+        download(&place, &secret, "two").is_err(),
+        "it is kept for whoever began"
+    );
     std::thread::sleep(GRACE);
-    send(download(&place, &secret, "two").unwrap(), 7);
+    send(download(&place, &secret, "two").unwrap(), SIZE);
+    std::thread::sleep(GRACE);
+    assert!(
+        ask(&place.catalog, &secret, "two", 5..SIZE).is_err(),
+        "after the grace it is used up for them too"
+    );
 }
 
 #[test]
@@ -114,36 +245,95 @@ fn a_download_under_way_keeps_its_use_for_as_long_as_it_takes() {
     let lease = download(&place, &secret, "one").unwrap();
     std::thread::sleep(2 * GRACE);
     assert!(download(&place, &secret, "two").is_err());
-    send(lease, 7);
+    send(lease, SIZE);
+    assert_eq!(counted(&place, &id), 1);
+}
+
+#[test]
+fn no_use_carries_more_than_eight_times_the_file() {
+    let (place, id) = place();
+    let secret = link(&place, &id, 1);
+    let mut sent = 0;
+    drop(download(&place, &secret, "one").unwrap());
+    for _ in 0..50 {
+        let Ok(lease) = ask(&place.catalog, &secret, "one", 0..SIZE - 1) else {
+            break;
+        };
+        sent += SIZE - 1;
+        send(lease, SIZE - 1);
+    }
+    assert!((4 * SIZE..=9 * SIZE).contains(&sent), "{sent}");
+    assert_eq!(counted(&place, &id), 1);
 }
 
 #[test]
 fn of_fifty_who_want_the_last_use_at_once_one_gets_it() {
+    for one_client in [false, true] {
+        let (place, id) = place();
+        let secret = link(&place, &id, 1);
+        let other = place.another(Options::default());
+        let start = std::sync::Barrier::new(50);
+        let got: Vec<Lease> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..50)
+                .map(|number: usize| {
+                    let (place, other, secret, start) = (&place, &other, &secret, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        let catalogs = [&place.catalog, other];
+                        let client = if one_client { 0 } else { number };
+                        ask(catalogs[number % 2], secret, &client.to_string(), 0..SIZE).ok()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert_eq!(got.len(), 1);
+    }
+}
+
+#[test]
+fn what_a_dead_process_was_sending_counts_as_broken_off_when_the_next_one_starts() {
     let (place, id) = place();
     let secret = link(&place, &id, 1);
-    let other = place.another(Options::default());
-    let start = std::sync::Barrier::new(50);
-    let got: Vec<Lease> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..50)
-            .map(|client: usize| {
-                let (place, other, secret, start) = (&place, &other, &secret, &start);
-                scope.spawn(move || {
-                    start.wait();
-                    let catalog = if client.is_multiple_of(2) {
-                        &place.catalog
-                    } else {
-                        other
-                    };
-                    open(catalog, secret, &client.to_string(), LinkUse::Download).ok()
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap())
-            .collect()
-    });
-    assert_eq!(got.len(), 1);
+    let dead = place.another(bound(100).link_grace(GRACE));
+    let lease = ask(&dead, &secret, "one", 0..SIZE).unwrap();
+    // What kill -9 leaves: a server and a transfer that nobody ends.
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    let server: Vec<u8> = database
+        .query_row("SELECT server FROM link_transfers", [], |row| row.get(0))
+        .unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE left_servers AS SELECT * FROM servers; \
+             CREATE TABLE left_uses AS SELECT * FROM link_uses; \
+             CREATE TABLE left_transfers AS SELECT * FROM link_transfers",
+        )
+        .unwrap();
+    drop(lease);
+    drop(dead);
+    database.execute("DELETE FROM link_uses", []).unwrap();
+    database
+        .execute(
+            "INSERT INTO servers SELECT * FROM left_servers WHERE id = ?1",
+            [&server],
+        )
+        .unwrap();
+    database
+        .execute_batch("INSERT INTO link_uses SELECT * FROM left_uses; INSERT INTO link_transfers SELECT * FROM left_transfers")
+        .unwrap();
+    assert!(download(&place, &secret, "two").is_err());
+    let next = place.another(bound(100).link_grace(GRACE));
+    let since = Instant::now();
+    while ask(&next, &secret, "two", 0..SIZE).is_err() {
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "it was never given back"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
@@ -219,5 +409,29 @@ fn nobody_makes_links_to_what_they_do_not_manage() {
     );
     for (ttl, uses) in [(Duration::ZERO, 1), (Duration::from_secs(1 << 40), 1), (TTL, 0)] {
         assert!(place.operator().create_link(&id, ttl, uses).is_err());
+    }
+}
+
+#[test]
+fn whoever_resumes_what_a_dead_process_was_sending_completes_it() {
+    let (place, id) = place();
+    let secret = link(&place, &id, 1);
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    std::mem::forget(download(&place, &secret, "one").unwrap());
+    database
+        .execute("UPDATE link_transfers SET server = zeroblob(16)", [])
+        .unwrap();
+    send(ask(&place.catalog, &secret, "one", 70_000..SIZE).unwrap(), 30_000);
+    assert_eq!(counted(&place, &id), 1);
+}
+
+#[test]
+fn what_has_ended_is_known_at_once() {
+    let (place, id) = place();
+    let secret = link(&place, &id, 1);
+    for _ in 0..5 {
+        let lease = download(&place, &secret, "one").unwrap();
+        lease.meter().sent(1);
+        drop(lease);
     }
 }

@@ -4,11 +4,12 @@ mod administration;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use beneath_catalog::{
-    Catalog, Credentials, FileId, Lease, LinkRequest, LinkUse, Reason, Refusal, RefusalKind,
+    Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Reason, Refusal, RefusalKind,
 };
 use tokio::sync::Semaphore;
 
@@ -68,17 +69,28 @@ impl Service {
         secret: Vec<u8>,
         client: Vec<u8>,
         address: Option<IpAddr>,
-        wants: LinkUse,
-    ) -> Result<Lease, Rejection> {
+    ) -> Result<(Lease, Claim), Rejection> {
         let catalog = Arc::clone(&self.catalog);
         self.downloads
             .run(move || {
-                let mut request = LinkRequest::new(&secret, &client, wants);
+                let mut request = LinkRequest::new(&secret, &client);
                 if let Some(address) = address {
                     request = request.from_address(address);
                 }
                 catalog
                     .open_link(&request)
+                    .map_err(|refusal| refuse(&refusal, &"a link"))
+            })
+            .await?
+    }
+
+    /// Takes a use of the link, so that these bytes may be sent.
+    pub(crate) async fn take_use(&self, claim: Claim, bytes: Range<u64>) -> Result<(), Rejection> {
+        let catalog = Arc::clone(&self.catalog);
+        self.downloads
+            .run(move || {
+                catalog
+                    .take_use(&claim, bytes)
                     .map_err(|refusal| refuse(&refusal, &"a link"))
             })
             .await?

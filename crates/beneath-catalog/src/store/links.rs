@@ -1,10 +1,15 @@
 //! Links and their uses.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::decide::{Ground, parse};
-use super::{Millis, StoreError, statement};
+use super::servers::{ServerId, wait_for_all};
+use super::{Millis, Store, StoreError, statement};
 use crate::administration::{Link, LinkId, Page};
+use crate::coverage::Coverage;
 use crate::entry::EntrySeq;
 use crate::error::AdminError;
 use crate::file_id::FileId;
@@ -18,18 +23,33 @@ pub(crate) struct Found {
     uses: u64,
 }
 
-/// A use that was taken by one client.
+/// One transfer over a use of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Use(i64);
+pub(crate) struct Begun {
+    of: i64,
+    transfer: i64,
+}
 
-/// How one download over a use ended.
+/// What one client wants to be sent over a link.
+pub(crate) struct Wanted<'a> {
+    pub(crate) found: &'a Found,
+    pub(crate) client: &'a [u8; 32],
+    pub(crate) server: &'a ServerId,
+    /// Of the file, which has `size` of them.
+    pub(crate) bytes: &'a Range<u64>,
+    pub(crate) size: u64,
+    pub(crate) grace: Duration,
+}
+
+/// How one transfer over a use ended.
 pub(crate) struct Ended {
-    pub(crate) of: Use,
-    /// Bytes that were sent.
+    pub(crate) begun: Begun,
+    /// What was to be sent, and how much of it was.
+    pub(crate) bytes: Range<u64>,
     pub(crate) sent: u64,
     /// Bytes that the file has.
     pub(crate) size: u64,
-    /// When somebody else may take the use, if it does not count.
+    /// Until when the client may resume, and nobody else take the use.
     pub(crate) until: Millis,
 }
 
@@ -76,60 +96,247 @@ pub(crate) fn may_look(
     client: &[u8; 32],
     now: Millis,
 ) -> Result<bool, StoreError> {
-    Ok(own(snapshot, found, client, now)?.is_some() || taken(snapshot, found, now)? < found.uses)
+    let sql = format!(
+        "SELECT 1 FROM link_uses WHERE link = ?1 AND client = ?3 AND held AND (until > ?2 OR {RUNNING})"
+    );
+    let own = statement(snapshot, &sql)?
+        .query_row((found.link, now.0, client), |_| Ok(()))
+        .optional()?;
+    Ok(own.is_some() || taken(snapshot, found, now)? < found.uses)
 }
 
-/// Takes a use for this client, or goes on with the one it has. In a writing transaction, so that of two who want the
-/// last one, one gets it.
-pub(crate) fn take(
+/// Begins a transfer over a use of the link, if there is one for it. In a writing transaction, so that of two who want
+/// the last use, one gets it.
+pub(crate) fn begin(
     writing: &Connection,
-    found: &Found,
-    client: &[u8; 32],
+    wanted: &Wanted<'_>,
     now: Millis,
-) -> Result<Option<Use>, StoreError> {
-    if let Some(own) = own(writing, found, client, now)? {
-        statement(
-            writing,
-            "UPDATE link_uses SET running = running + 1 WHERE id = ?1",
-        )?
-        .execute([own.0])?;
-        return Ok(Some(own));
+) -> Result<Option<Begun>, StoreError> {
+    let of = match wanted.bytes.end - wanted.bytes.start >= wanted.size {
+        true => whole(writing, wanted, now)?,
+        false => part(writing, wanted, now)?,
+    };
+    let Some(of) = of else { return Ok(None) };
+    let until = now.after(wanted.grace);
+    let sql = "UPDATE link_uses SET until = max(until, ?2) WHERE id = ?1 AND held";
+    statement(writing, sql)?.execute((of, until.0))?;
+    let Range { start, end } = *wanted.bytes;
+    let sql = "UPDATE link_transfers SET resumed = min(coalesce(resumed, ?2), ?2) \
+               WHERE of = ?1 AND first <= ?2 AND last >= ?2";
+    statement(writing, sql)?.execute((of, start))?;
+    bury(writing, Some(of), now)?;
+    let sql = "INSERT INTO link_transfers (of, server, first, last, size, deadline, grace) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+    let (deadline, grace) = (now.after(ALIVE).0, until.0 - now.0);
+    let row = (
+        of,
+        wanted.server.as_bytes(),
+        start,
+        end,
+        wanted.size,
+        deadline,
+        grace,
+    );
+    let transfer = statement(writing, sql)?.query_row(row, |row| row.get(0))?;
+    Ok(Some(Begun { of, transfer }))
+}
+
+/// A use of its own; or the one that this client began and broke off, from the start.
+fn whole(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Option<i64>, StoreError> {
+    let key = (wanted.found.link, now.0, wanted.client, wanted.size);
+    let sql = format!(
+        "SELECT id, until > ?2 FROM link_uses WHERE link = ?1 AND client = ?3 AND held AND NOT completed \
+         AND NOT {RUNNING} AND budget >= ?4 ORDER BY until DESC LIMIT 1"
+    );
+    let broken_off: Option<(i64, bool)> = statement(writing, &sql)?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((of, true)) = broken_off {
+        return spend(writing, of, wanted).map(Some);
     }
-    if taken(writing, found, now)? >= found.uses {
+    if taken(writing, wanted.found, now)? >= wanted.found.uses {
         return Ok(None);
     }
-    let sql = "INSERT INTO link_uses (link, client, running, until) VALUES (?1, ?2, 1, ?3) RETURNING id";
-    let row = (found.link, client, now.0);
-    Ok(Some(Use(
-        statement(writing, sql)?.query_row(row, |row| row.get(0))?
-    )))
+    match broken_off {
+        Some((of, _)) => spend(writing, of, wanted).map(Some),
+        None => insert(writing, wanted, true, budget(wanted.size) - wanted.size).map(Some),
+    }
+}
+
+/// Goes on with the use that this client has. Whoever has none is shown a little of the file, and takes a use with more.
+fn part(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Option<i64>, StoreError> {
+    let length = wanted.bytes.end - wanted.bytes.start;
+    let key = (wanted.found.link, now.0, wanted.client, length);
+    let sql = format!(
+        "SELECT id, until > ?2 OR {RUNNING} AS reserved FROM link_uses WHERE link = ?1 AND client = ?3 AND held \
+         AND budget >= ?4 AND (reserved OR NOT completed) ORDER BY reserved DESC, completed, id DESC LIMIT 1"
+    );
+    let own: Option<(i64, bool)> = statement(writing, &sql)?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((of, true)) = own {
+        return spend(writing, of, wanted).map(Some);
+    }
+    if taken(writing, wanted.found, now)? >= wanted.found.uses {
+        return Ok(None);
+    }
+    if let Some((of, _)) = own {
+        return spend(writing, of, wanted).map(Some);
+    }
+    let sql = "SELECT id, budget FROM link_uses WHERE link = ?1 AND client = ?2 AND NOT held";
+    let probed: Option<(i64, u64)> = statement(writing, sql)?
+        .query_row((wanted.found.link, wanted.client), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let left = probed.map_or(PROBE.min(wanted.size.saturating_sub(1)), |(_, left)| left);
+    match (probed, left.checked_sub(length)) {
+        (Some((of, _)), Some(_)) => spend(writing, of, wanted).map(Some),
+        (None, Some(left)) => insert(writing, wanted, false, left).map(Some),
+        (Some((of, _)), None) => {
+            let sql = "UPDATE link_uses SET held = 1, budget = ?2 WHERE id = ?1";
+            statement(writing, sql)?.execute((of, budget(wanted.size) - length))?;
+            Ok(Some(of))
+        }
+        (None, None) => insert(writing, wanted, true, budget(wanted.size) - length).map(Some),
+    }
+}
+
+fn spend(writing: &Connection, of: i64, wanted: &Wanted<'_>) -> Result<i64, StoreError> {
+    let sql = "UPDATE link_uses SET budget = budget - ?2 WHERE id = ?1";
+    statement(writing, sql)?.execute((of, wanted.bytes.end - wanted.bytes.start))?;
+    Ok(of)
+}
+
+fn insert(writing: &Connection, wanted: &Wanted<'_>, held: bool, budget: u64) -> Result<i64, StoreError> {
+    let sql =
+        "INSERT INTO link_uses (link, client, held, budget, until) VALUES (?1, ?2, ?3, ?4, 0) RETURNING id";
+    let row = (wanted.found.link, wanted.client, held, budget);
+    Ok(statement(writing, sql)?.query_row(row, |row| row.get(0))?)
+}
+
+/// What one use may carry altogether, in bytes: what clients lose and ask for again must fit, what would be download
+/// after download must not.
+fn budget(size: u64) -> u64 {
+    size.saturating_mul(8).min(i64::MAX.unsigned_abs())
 }
 
 pub(crate) fn end(writing: &Connection, ended: &Ended) -> Result<(), StoreError> {
-    let sql = "UPDATE link_uses SET running = max(running - 1, 0), sent = sent + ?2, \
-               completed = completed OR sent + ?2 >= ?3, until = ?4 WHERE id = ?1";
-    statement(writing, sql)?.execute((ended.of.0, ended.sent, ended.size, ended.until.0))?;
+    let Begun { of, transfer } = ended.begun;
+    statement(writing, "DELETE FROM link_transfers WHERE id = ?1")?.execute([transfer])?;
+    let Range { start, end } = ended.bytes;
+    let sent = start..end.min(start.saturating_add(ended.sent));
+    let unsent = end - sent.end;
+    account(writing, of, sent, unsent, ended.size, Some(ended.until))
+}
+
+/// Adds what was sent to what the use covers, and sees whether it counts now.
+fn account(
+    writing: &Connection,
+    of: i64,
+    sent: Range<u64>,
+    unsent: u64,
+    size: u64,
+    until: Option<Millis>,
+) -> Result<(), StoreError> {
+    let sql = "SELECT held, completed, budget, covered FROM link_uses WHERE id = ?1";
+    let found = statement(writing, sql)?
+        .query_row([of], |row| {
+            let covered = Coverage::from_bytes(row.get_ref(3)?.as_blob()?);
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, covered))
+        })
+        .optional()?;
+    // The link may have been revoked.
+    let Some((held, completed, left, mut covered)): Option<(bool, bool, u64, Coverage)> = found else {
+        return Ok(());
+    };
+    covered.add(sent);
+    let mut left = if held {
+        left.saturating_add(unsent).min(budget(size))
+    } else {
+        left
+    };
+    let completed = completed || (held && (covered.is_whole(size) || left < size));
+    if completed {
+        // Enough to fetch what was lost on the way, once.
+        left = left.min(size);
+    }
+    // Whoever was sent nothing has nothing to resume.
+    let until = match until {
+        Some(_) if covered.is_empty() && !completed => Some(0),
+        until => until.map(|until| until.0),
+    };
+    let sql = "UPDATE link_uses SET completed = ?2, budget = ?3, covered = ?4, until = coalesce(?5, until) WHERE id = ?1";
+    statement(writing, sql)?.execute((of, completed, left, covered.to_bytes(), until))?;
     Ok(())
 }
 
-fn own(
-    snapshot: &Connection,
-    found: &Found,
-    client: &[u8; 32],
-    now: Millis,
-) -> Result<Option<Use>, StoreError> {
-    let sql =
-        "SELECT id FROM link_uses WHERE link = ?1 AND client = ?2 AND (running > 0 OR until > ?3) LIMIT 1";
-    let own = statement(snapshot, sql)?
-        .query_row((found.link, client, now.0), |row| row.get(0))
-        .optional()?;
-    Ok(own.map(Use))
+/// Nobody knows how much a server sent that died: as much as its client says by where it goes on.
+fn bury(writing: &Connection, of: Option<i64>, now: Millis) -> Result<(), StoreError> {
+    let sql = format!(
+        "DELETE FROM link_transfers AS t WHERE resumed IS NOT NULL AND (?1 IS NULL OR of = ?1) AND NOT {ALIVE_NOW} \
+         RETURNING of, first, resumed, size"
+    );
+    let dead = statement(writing, &sql)?
+        .query_map((of, now.0), |row| {
+            Ok((row.get(0)?, row.get(1)?..row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<Vec<(i64, Range<u64>, u64)>, _>>()?;
+    dead.into_iter()
+        .try_for_each(|(of, sent, size)| account(writing, of, sent, 0, size, None))
+}
+
+/// Says that the transfers of this server are still under way.
+pub(crate) fn renew(connection: &Connection, server: &ServerId) -> Result<(), StoreError> {
+    let now = Millis::now();
+    let transaction = connection.unchecked_transaction()?;
+    let sql = "UPDATE link_transfers SET deadline = ?2 WHERE server = ?1";
+    statement(&transaction, sql)?.execute((server.as_bytes(), now.after(ALIVE).0))?;
+    let sql = "UPDATE link_uses SET until = max(until, ?2 + t.grace) FROM link_transfers t \
+               WHERE t.of = link_uses.id AND held AND t.server = ?1";
+    statement(&transaction, sql)?.execute((server.as_bytes(), now.0))?;
+    Ok(transaction.commit()?)
+}
+
+/// Whoever died in the midst of a transfer is found out, and what it sent counts as broken off: a change that touches
+/// nothing, which every server that lives acknowledges.
+pub(crate) fn recover(store: &Store, own: &ServerId) -> Result<(), AdminError> {
+    let others = store.read(|snapshot| {
+        let sql = "SELECT 1 FROM link_transfers WHERE server <> ?1 LIMIT 1";
+        let found = statement(snapshot, sql)?.query_row([own.as_bytes()], |_| Ok(()));
+        Ok::<_, StoreError>(found.optional()?)
+    })?;
+    if others.is_some() {
+        let touch = "INSERT INTO changes (scope, object) VALUES ('link', 0)";
+        let ((), changed) = store.write(|writing| {
+            statement(writing, touch)?.execute([])?;
+            Ok(())
+        })?;
+        wait_for_all(store, Some(own), changed)?;
+        store.write(|writing| Ok(bury(writing, None, Millis::now())?))?;
+    }
+    Ok(())
 }
 
 fn taken(snapshot: &Connection, found: &Found, now: Millis) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM link_uses WHERE link = ?1 AND (completed OR running > 0 OR until > ?2)";
-    Ok(statement(snapshot, sql)?.query_row((found.link, now.0), |row| row.get(0))?)
+    let sql = format!(
+        "SELECT count(*) FROM link_uses WHERE link = ?1 AND held AND (completed OR until > ?2 OR {RUNNING})"
+    );
+    Ok(statement(snapshot, &sql)?.query_row((found.link, now.0), |row| row.get(0))?)
 }
+
+/// That a transfer over the use is under way; `?2` is now.
+const RUNNING: &str = "EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id AND t.deadline > ?2 \
+                       AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server))";
+
+/// That the transfer `t` is.
+const ALIVE_NOW: &str = "(t.deadline > ?2 AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server))";
+
+/// How much of a file a client may look at by ranges without taking a use, in bytes; never all of it.
+const PROBE: u64 = 64 * 1024;
+
+/// For how long a server's word counts that a transfer is under way. It repeats it in time.
+const ALIVE: Duration = Duration::from_secs(60);
 
 /// Of one file, or all that `creator` made, or all; newest first.
 pub(crate) fn list(

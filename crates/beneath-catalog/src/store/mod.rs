@@ -86,6 +86,14 @@ impl Millis {
         UNIX_EPOCH + Duration::from_millis(self.0.max(0).unsigned_abs())
     }
 
+    /// So long after this.
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long until this, from `now`; nothing if it is past.
     pub(crate) fn since(self, now: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))

@@ -16,6 +16,10 @@ impl ServerId {
         getrandom::fill(&mut id).map_err(|_| StoreError::unreachable())?;
         Ok(Self(id))
     }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// Adds a server, and returns the revision from which on changes wait for it.

@@ -367,4 +367,5 @@ const APPLICATION: i64 = 0x626e_7468;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];

@@ -2,26 +2,25 @@
 //! never logged and never sent on as a Referer.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use beneath_catalog::{Lease, LinkUse};
+use beneath::Source as _;
+use beneath_catalog::{Claim, Lease};
 use beneath_serve::Peer;
-use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, REFERRER_POLICY};
+use http::header::{CONTENT_RANGE, RANGE, REFERRER_POLICY, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::download;
 use crate::rejection::Rejection;
 use crate::service::Service;
 
-/// Fields on which an answer without content may depend.
-const CONDITIONS: [HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
-
 pub(super) async fn by_secret(State(service): State<Arc<Service>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let answer = follow(&service, &parts).await;
+    let answer = follow(&service, parts).await;
     let mut response = answer.unwrap_or_else(|rejection| rejection.into_response());
     response
         .headers_mut()
@@ -30,65 +29,116 @@ pub(super) async fn by_secret(State(service): State<Arc<Service>>, request: Requ
     response
 }
 
-/// Only what sends content takes a use: not HEAD, not a condition that is not met, not a browser that looks ahead.
-async fn follow(service: &Service, parts: &Parts) -> Result<Response, Rejection> {
-    match parts.method {
-        Method::GET => {}
-        Method::HEAD => {
-            return Ok(download::answer(
-                open(service, parts, LinkUse::Look).await?,
-                parts,
-            ));
-        }
-        _ => return Err(Rejection::MethodNotAllowed),
+/// Only what sends content takes a use: not HEAD, not a condition that is not met, not a browser or a chat program that
+/// looks ahead.
+async fn follow(service: &Service, mut parts: Parts) -> Result<Response, Rejection> {
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(Rejection::MethodNotAllowed);
     }
-    if looks_ahead(parts) {
+    if parts.method == Method::GET && looks_ahead(&parts) {
         return Err(Rejection::Unavailable);
     }
-    if CONDITIONS.iter().any(|field| parts.headers.contains_key(field)) {
-        let look = download::answer(open(service, parts, LinkUse::Look).await?, parts);
-        if !look.status().is_success() {
-            return Ok(look);
-        }
+    // Several ranges at once are for viewers, not for resuming; a server may send the whole (RFC 9110 §14.2).
+    if parts
+        .headers
+        .get_all(RANGE)
+        .iter()
+        .any(|range| range.as_bytes().contains(&b','))
+    {
+        parts.headers.remove(RANGE);
     }
-    Ok(download::answer(
-        open(service, parts, LinkUse::Download).await?,
-        parts,
-    ))
+    let (lease, claim) = open(service, &parts).await?;
+    let size = lease.file().metadata().len();
+    let response = download::answer(lease, &parts);
+    if parts.method == Method::GET
+        && let Some(bytes) = bytes_of(&response, size)?
+    {
+        service.take_use(claim, bytes).await?;
+    }
+    Ok(response)
 }
 
-async fn open(service: &Service, parts: &Parts, wants: LinkUse) -> Result<Lease, Rejection> {
+/// Which bytes of the file this answer sends.
+fn bytes_of(response: &Response, size: u64) -> Result<Option<Range<u64>>, Rejection> {
+    match response.status() {
+        StatusCode::OK => Ok(Some(0..size)),
+        StatusCode::PARTIAL_CONTENT => {
+            let field = response
+                .headers()
+                .get(CONTENT_RANGE)
+                .and_then(|value| value.to_str().ok());
+            field
+                .and_then(content_range)
+                .map(Some)
+                .ok_or(Rejection::Unavailable)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `bytes 0-499/1234` (RFC 9110 §14.4).
+fn content_range(text: &str) -> Option<Range<u64>> {
+    let (first, rest) = text.strip_prefix("bytes ")?.split_once('-')?;
+    let (last, _) = rest.split_once('/')?;
+    Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?)
+}
+
+async fn open(service: &Service, parts: &Parts) -> Result<(Lease, Claim), Rejection> {
     let secret = parts.uri.path().strip_prefix("/l/").ok_or(Rejection::NotFound)?;
     let address = parts
         .extensions
         .get::<Peer>()
         .and_then(Peer::address)
         .map(|address| address.ip());
+    let client = client(address, parts.headers.get(USER_AGENT));
     service
-        .open_link(secret.as_bytes().to_vec(), client(address), address, wants)
+        .open_link(secret.as_bytes().to_vec(), client, address)
         .await
 }
 
-/// What tells this client from others, so that it may resume what it began.
-fn client(address: Option<IpAddr>) -> Vec<u8> {
-    address
-        .map(|address| address.to_string().into_bytes())
-        .unwrap_or_default()
+/// What tells this client from others, so that it may resume what it began: its address (of IPv6, the network: the rest
+/// changes by itself) and its program.
+fn client(address: Option<IpAddr>, program: Option<&HeaderValue>) -> Vec<u8> {
+    let mut client = match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => address.octets().to_vec(),
+        Some(IpAddr::V6(address)) => address.octets()[..8].to_vec(),
+        None => Vec::new(),
+    };
+    client.push(b' ');
+    client.extend(program.map(HeaderValue::as_bytes).unwrap_or_default());
+    client
 }
 
-/// A browser that fetches what nobody asked for yet says so; 503 tells it to ask when somebody does.
+/// A browser that fetches what nobody asked for yet says so, and so do the programs that show a picture of what a message
+/// links to; 503 tells them to ask when somebody does.
 fn looks_ahead(parts: &Parts) -> bool {
-    ["sec-purpose", "purpose", "x-moz", "x-purpose"]
-        .into_iter()
-        .any(|field| {
-            let value = parts
-                .headers
-                .get(field)
-                .map(|value| value.as_bytes().to_ascii_lowercase());
-            value.is_some_and(|value| {
-                [&b"prefetch"[..], b"preview"]
-                    .iter()
-                    .any(|it| value.starts_with(it))
-            })
+    let says = |field: &str, words: &[&str]| {
+        let value = parts
+            .headers
+            .get(field)
+            .map(|value| value.as_bytes().to_ascii_lowercase());
+        value.is_some_and(|value| {
+            words
+                .iter()
+                .any(|word| value.windows(word.len()).any(|it| it == word.as_bytes()))
         })
+    };
+    PURPOSES.iter().any(|field| says(field, &["prefetch", "preview"])) || says("user-agent", &PREVIEWERS)
 }
+
+const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+
+/// Part of the User-Agent of what fetches links out of messages, in lower case.
+const PREVIEWERS: [&str; 11] = [
+    "facebookexternalhit",
+    "whatsapp/",
+    "telegrambot",
+    "twitterbot",
+    "slackbot",
+    "slack-imgproxy",
+    "discordbot",
+    "linkedinbot",
+    "skypeuripreview",
+    "mattermost-bot",
+    "synapse/",
+];
