@@ -1,6 +1,5 @@
 //! Request bodies: JSON of exactly the schema, or a problem that names the field.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::LengthLimitError;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -41,7 +40,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
 
 async fn read(body: Body) -> Result<axum::body::Bytes, Problem> {
     to_bytes(body, MAX_BODY).await.map_err(|error| {
-        let mut source = error.source();
+        let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
             if cause.is::<LengthLimitError>() {
                 let detail = format!("the body is longer than {MAX_BODY} bytes");
@@ -154,3 +153,23 @@ pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
+
+/// The same for a whole number. JSON has one kind of number, so 60.0 is one, too.
+pub(super) fn present_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let whole = number.as_u64().or_else(|| {
+        let whole = number
+            .as_f64()
+            .filter(|it| it.fract() == 0.0 && (0.0..=f64::from(MAX_NUMBER)).contains(it))?;
+        // Whole and within the range, so nothing is lost.
+        Some(whole as u64)
+    });
+    let number = whole.and_then(|whole| u32::try_from(whole).ok());
+    let number = number.filter(|number| *number <= MAX_NUMBER);
+    number
+        .map(Some)
+        .ok_or_else(|| Error::custom("must be a whole number, and not above 2147483647"))
+}
+
+/// What a 32-bit integer of any language holds.
+const MAX_NUMBER: u32 = i32::MAX as u32;

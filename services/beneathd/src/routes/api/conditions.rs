@@ -61,9 +61,15 @@ impl Tag {
 impl IfMatch {
     /// `None` where there is no such field.
     pub(super) fn parse(fields: &GetAll<'_, HeaderValue>) -> Result<Option<Self>, Problem> {
+        let malformed = || Problem::parameter("If-Match", "neither * nor entity tags in quotes");
         let parsed = Tags::parse(fields).transpose();
-        let malformed = |_| Problem::parameter("If-Match", "neither * nor entity tags in quotes");
-        Ok(parsed.map_err(malformed)?.map(Self))
+        match parsed {
+            Ok(None) => Ok(None),
+            // A list without tags matches nothing, and nobody sends one on purpose.
+            Ok(Some(Tags::These(tags))) if tags.is_empty() => Err(malformed()),
+            Ok(Some(tags)) => Ok(Some(Self(tags))),
+            Err(Malformed) => Err(malformed()),
+        }
     }
 
     /// Lets changes to this file be made only in the states that were named.

@@ -14,7 +14,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response as Described};
 use utoipa::{OpenApi, PartialSchema as _};
 
-use super::{BASE, operations};
+use super::{BASE, operations, vocabulary};
 use crate::rejection::Problem;
 
 #[derive(OpenApi)]
@@ -66,6 +66,14 @@ fn document() -> utoipa::openapi::OpenApi {
             .responses
             .insert(refusal.name.to_owned(), refusal.describe().into());
     }
+    if let Some(RefOr::T(Schema::Object(change))) = components.schemas.get_mut("FileChange") {
+        change.min_properties = Some(1);
+    }
+    for (name, pattern) in vocabulary::patterns() {
+        if let Some(RefOr::T(Schema::Object(text))) = components.schemas.get_mut(name) {
+            text.pattern = Some(pattern);
+        }
+    }
     for (path, item) in &mut document.paths.paths {
         let named = path.contains('{');
         for (operation, reads) in [
@@ -100,14 +108,18 @@ fn complete(operation: &mut Operation, reads: bool, named: bool) {
         });
     }
     for parameter in operation.parameters.iter_mut().flatten() {
-        // A header field may be missing, never null.
         if let RefOr::T(Parameter {
+            name,
             schema: Some(RefOr::T(Schema::Object(text))),
             ..
         }) = parameter
-            && let SchemaType::Array(_) = text.schema_type
+            && name.starts_with("If-")
         {
+            // A header field may be missing, never null.
             text.schema_type = SchemaType::Type(Type::String);
+            if name == "If-Match" {
+                text.pattern = Some(IF_MATCH.to_owned());
+            }
         }
     }
     operation.security.get_or_insert_with(|| {
@@ -130,6 +142,9 @@ fn complete(operation: &mut Operation, reads: bool, named: bool) {
 
 /// Those whose body may be missing: it says nothing that has no default.
 const OPTIONAL_BODIES: [&str; 3] = ["tokens_create", "grants_grant", "links_create"];
+
+/// What is worth sending. Lists of tags and weak ones are understood, too.
+const IF_MATCH: &str = r#"^(\*|"[1-9][0-9]{0,18}")$"#;
 
 /// A refusal that many operations share.
 struct Refusal {

@@ -127,7 +127,7 @@ pub(super) async fn show(
         ("id" = FileId, Path, description = "Which file"),
         ("subject" = Subject, Path, description = "To whom"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the version the file has to be",
-            pattern = "^(\\*|\"[1-9][0-9]{0,18}\")$"),
+            example = "\"1\""),
     ),
     request_body(content = GrantTerms),
     responses(
@@ -158,7 +158,7 @@ pub(super) async fn grant(
         ("id" = FileId, Path, description = "Which file"),
         ("subject" = Subject, Path, description = "From whom"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the version the file has to be",
-            pattern = "^(\\*|\"[1-9][0-9]{0,18}\")$"),
+            example = "\"1\""),
     ),
     responses(
         (status = 200, description = "It is not granted to them any more", body = Changed),

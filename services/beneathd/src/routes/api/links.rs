@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Effect, Page};
-use super::body::{Json, present};
+use super::body::{Json, present_number};
 use super::caller::{Reader, Writer};
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{FileId, LinkId, Time, UserName};
@@ -41,12 +41,12 @@ pub(super) struct Link {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewLink {
     /// How long it lasts, in seconds: 30 days at most.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_number")]
     #[schema(nullable = false, minimum = 1, maximum = 2_592_000, default = 3600)]
     ttl_seconds: Option<u32>,
     /// How many completed downloads it is good for.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1, maximum = 4_294_967_295_u64, default = 1)]
+    #[serde(default, deserialize_with = "present_number")]
+    #[schema(nullable = false, minimum = 1, maximum = 2_147_483_647, default = 1)]
     uses: Option<u32>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Effect};
-use super::body::{Json, present};
+use super::body::{Json, present_number};
 use super::caller::{Login, Writer};
 use super::parameters::At;
 use super::vocabulary::{Time, UserName};
@@ -23,7 +23,7 @@ use crate::service::Service;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
     /// How long it lasts, in seconds: one day at most.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_number")]
     #[schema(nullable = false, minimum = 1, maximum = 86_400, default = 900)]
     ttl_seconds: Option<u32>,
 }

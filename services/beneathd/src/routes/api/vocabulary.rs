@@ -53,8 +53,7 @@ text! {
     FileId(beneath_catalog::FileId);
 
     /// The name of a group: at most 128 bytes of UTF-8, brought to NFC; no control or invisible characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128, example = "finance",
-        pattern = "^[^:\\u0000-\\u0020\\u007f-\\u00a0]([^:\\u0000-\\u001f\\u007f-\\u009f]*[^:\\u0000-\\u0020\\u007f-\\u00a0])?$")]
+    #[schema(value_type = String, min_length = 1, max_length = 128, example = "finance")]
     GroupName(beneath_catalog::GroupName);
 
     /// The number of a link. It opens nothing.
@@ -62,7 +61,7 @@ text! {
     LinkId(beneath_catalog::LinkId);
 
     /// A media type (RFC 9110 §8.3.1).
-    #[schema(value_type = String, min_length = 3, max_length = 255, pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+( *;.*)?$",
+    #[schema(value_type = String, min_length = 3, max_length = 255, pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+( *; *[!#$%&'*+.^_`|~0-9A-Za-z-]+=([!#$%&'*+.^_`|~0-9A-Za-z-]+|\"[ !#-\\[\\]-~]*\"))*$",
         example = "application/pdf")]
     MediaType(String);
 
@@ -91,18 +90,16 @@ text! {
     RootName(beneath_catalog::RootName);
 
     /// Who is given a right: `user:NAME` or `group:NAME`.
-    #[schema(value_type = String, min_length = 6, max_length = 134, example = "user:alice",
-        pattern = "^(user|group):[^:\\u0000-\\u0020\\u007f-\\u00a0]([^:\\u0000-\\u001f\\u007f-\\u009f]*[^:\\u0000-\\u0020\\u007f-\\u00a0])?$")]
+    #[schema(value_type = String, min_length = 6, max_length = 134, example = "user:alice")]
     Subject(beneath_catalog::Subject);
 
     /// A time in UTC (RFC 3339).
     #[schema(value_type = String, format = DateTime, example = "2026-12-31T23:59:59Z",
-        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?Z$")]
+        pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?Z$")]
     Time(SystemTime);
 
     /// The name of a user: at most 128 bytes of UTF-8, brought to NFC; no control or invisible characters.
-    #[schema(value_type = String, min_length = 1, max_length = 128, example = "alice",
-        pattern = "^[^:\\u0000-\\u0020\\u007f-\\u00a0]([^:\\u0000-\\u001f\\u007f-\\u009f]*[^:\\u0000-\\u0020\\u007f-\\u00a0])?$")]
+    #[schema(value_type = String, min_length = 1, max_length = 128, example = "alice")]
     UserName(beneath_catalog::UserName);
 
     /// A place in a list: to be given back, not to be read.
@@ -112,6 +109,20 @@ text! {
     /// How many things there may be on a page.
     #[schema(value_type = u16, minimum = 1, maximum = 1000)]
     Limit(usize);
+}
+
+/// What the names of users and groups are made of, as a pattern: more than fits into an attribute.
+pub(super) fn patterns() -> [(&'static str, String); 3] {
+    // What stands nowhere, and what besides stands at neither end. Tags are beyond what `\u` can write.
+    let never = r":\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb";
+    let never = format!("{never}\u{e0000}-\u{e007f}");
+    let space = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
+    let name = format!("[^{never}{space}]([^{never}]*[^{never}{space}])?$");
+    [
+        ("GroupName", format!("^{name}")),
+        ("Subject", format!("^(user|group):{name}")),
+        ("UserName", format!("^{name}")),
+    ]
 }
 
 parsed_and_written!(FileId GroupName LinkId Pin Role RootName Subject UserName);
@@ -187,7 +198,9 @@ impl FromStr for Time {
         let time = humantime::parse_rfc3339(text).ok();
         time.filter(|time| *time < UNIX_EPOCH + YEAR_10000)
             .map(Self)
-            .ok_or(MustBe("a time in UTC such as 2026-12-31T23:59:59Z"))
+            .ok_or(MustBe(
+                "a time in UTC such as 2026-12-31T23:59:59Z, from 1970 to 9999",
+            ))
     }
 }
 
