@@ -19,7 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::revocation::memory::Memory;
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
-use crate::store::decide::{self, Ground, Identity};
+use crate::store::decide::{self, Ground, Identity, Known};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
@@ -174,7 +174,10 @@ impl Catalog {
         }
         // Also every "no" is the store's, so that all take the same time.
         for _ in 0..ATTEMPTS {
-            let (decision, revision) = self.decide(&serving.feed, credentials, id)?;
+            let (decision, revision) = match self.decide_known(&serving.feed, credentials, id)? {
+                Some(decided) => decided,
+                None => self.decide(&serving.feed, credentials, id)?,
+            };
             let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
             if let Ok(lease) = Lease::new(file, decision, revision, credentials.address, serving) {
                 return Ok(lease.recorded());
@@ -265,6 +268,44 @@ impl Catalog {
         (!decision.has_expired(feed)).then_some((decision, Revision(as_of)))
     }
 
+    /// By the store, for somebody whom memory knows.
+    fn decide_known(
+        &self,
+        feed: &Feed,
+        credentials: &Credentials,
+        id: &FileId,
+    ) -> Result<Option<(Decision, Revision)>, Refusal> {
+        let Some(digest) = self.authenticator.digest(credentials) else {
+            return Ok(None);
+        };
+        let login = feed
+            .registry
+            .recall(|memory| memory.login(&digest, Millis::now).cloned());
+        let Some((_, login)) = login else {
+            return Ok(None);
+        };
+        let now = Millis::now();
+        let who = (login.user, login.epoch, login.token);
+        let (revision, known) = self
+            .store
+            .ask(|connection| decide::known(connection, who, id, now))?;
+        feed.catch_up(revision)?;
+        let Known::Still(decided) = known else {
+            return Ok(None);
+        };
+        let (sealed, permit) = decided?;
+        let deadline = feed.deadline(permit.until(), now);
+        let entry = sealed.unseal(&permit);
+        let decision = Decision::new(login.ground(), Some(login.name), entry, &permit, deadline);
+        self.remember(feed, &decision, revision);
+        Ok(Some((decision, revision)))
+    }
+
+    fn remember(&self, feed: &Feed, decision: &Decision, revision: Revision) {
+        let remember = |memory: &mut Memory| memory.add_decision(decision);
+        drop(feed.registry.remember(revision.as_u64(), remember));
+    }
+
     fn decide(
         &self,
         feed: &Feed,
@@ -292,8 +333,7 @@ impl Catalog {
             );
             Ok((decision, revision))
         })?;
-        let remember = |memory: &mut Memory| memory.add_decision(&decision);
-        drop(feed.registry.remember(revision.as_u64(), remember));
+        self.remember(feed, &decision, revision);
         Ok((decision, revision))
     }
 

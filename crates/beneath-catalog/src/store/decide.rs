@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{Millis, StoreError, statement};
+use super::{Millis, Revision, StoreError, statement};
 use crate::entry::{Entry, EntrySeq, Pin, Sealed};
 use crate::file_id::FileId;
 use crate::refusal::{Reason, Refusal};
 use crate::subject::{Principal, Role, TokenId, UserId, UserName};
+
+macro_rules! entry_fields {
+    () => {
+        "e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.fingerprint, e.digest, \
+         e.created, e.version"
+    };
+}
+pub(crate) use entry_fields;
+
+const ENTRY_COLUMNS: usize = 14;
 
 /// What a decision rests on. It falls when any of this changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -169,8 +180,6 @@ fn token_expiry(snapshot: &Connection, token: TokenId) -> Result<Option<Millis>,
     Ok(expires.map(Millis))
 }
 
-/// Administrators read everything, publishers what they own, everybody what was granted to them or to a group of
-/// theirs; of several grants the longest counts.
 fn grant(
     snapshot: &Connection,
     user: &User,
@@ -181,9 +190,14 @@ fn grant(
     let longest: Option<i64> = statement(snapshot, LONGEST_GRANT)?
         .query_row([entry.0, user.id.0], |row| row.get(0))
         .map_err(StoreError::from)?;
-    let owns = owner == Some(user.id) && user.role >= Role::Publisher;
+    weigh(longest, user.role, owner == Some(user.id), now)
+}
+
+/// Administrators read everything, publishers what they own, everybody what was granted to them or to a group of
+/// theirs; of several grants the longest counts.
+fn weigh(longest: Option<i64>, role: Role, owns: bool, now: Millis) -> Result<Permit, Refusal> {
     match longest {
-        _ if owns || user.role == Role::Admin => Ok(Permit { until: None }),
+        _ if role == Role::Admin || owns && role >= Role::Publisher => Ok(Permit { until: None }),
         Some(i64::MAX) => Ok(Permit { until: None }),
         Some(until) if until > now.0 => Ok(Permit {
             until: Some(Millis(until)),
@@ -194,13 +208,75 @@ fn grant(
 }
 
 /// By user's groups, not by the file's grants: a user is in few groups, a file may be granted to thousands.
-const LONGEST_GRANT: &str = "
-    SELECT max(coalesce(expires, 9223372036854775807)) FROM (
-      SELECT expires FROM grants WHERE entry = ?1 AND subject = ?2
-      UNION ALL
-      SELECT g.expires FROM members m CROSS JOIN grants g ON g.entry = ?1 AND g.subject = m.\"group\"
-        WHERE m.user = ?2
-    )";
+macro_rules! longest_grant {
+    ($entry:literal, $user:literal) => {
+        concat!(
+            "SELECT max(coalesce(expires, 9223372036854775807)) FROM (SELECT expires FROM grants WHERE entry = ",
+            $entry,
+            " AND subject = ",
+            $user,
+            " UNION ALL SELECT g.expires FROM members m CROSS JOIN grants g ON g.entry = ",
+            $entry,
+            " AND g.subject = m.\"group\" WHERE m.user = ",
+            $user,
+            ")"
+        )
+    };
+}
+
+const LONGEST_GRANT: &str = longest_grant!("?1", "?2");
+
+/// Of somebody who was here before: whether they are still who they were.
+pub(crate) enum Known {
+    Still(Result<(Sealed, Permit), Refusal>),
+    /// Another password, another state, no token: to be identified anew.
+    NoLonger,
+}
+
+/// The whole decision in one statement, which is one snapshot; as of which revision. Of somebody known, by a password of
+/// that epoch or a token.
+pub(crate) fn known(
+    connection: &Connection,
+    (user, epoch, token): (UserId, i64, Option<TokenId>),
+    id: &FileId,
+    now: Millis,
+) -> Result<(Revision, Known), StoreError> {
+    let asked = (user.0, id.as_bytes(), token.map(|token| token.0));
+    let answer = statement(connection, DECIDE)?.query_row(asked, |row| {
+        let revision = Revision(row.get::<_, i64>(ENTRY_COLUMNS)?.unsigned_abs());
+        let is_still = row.get::<_, Option<bool>>(ENTRY_COLUMNS + 1)? == Some(true)
+            && row.get::<_, Option<i64>>(ENTRY_COLUMNS + 2)? == Some(epoch);
+        let expires: Option<i64> = row.get(ENTRY_COLUMNS + 4)?;
+        let alive = token.is_none() || expires.is_some_and(|expires| expires > now.0);
+        if !is_still || !alive {
+            return Ok((revision, Known::NoLonger));
+        }
+        let role: Role = parse(row, ENTRY_COLUMNS + 3)?;
+        let longest: Option<i64> = row.get(ENTRY_COLUMNS + 5)?;
+        if row.get_ref(0)? == ValueRef::Null {
+            let refusal = Refusal::not_found(Reason::UnknownFile);
+            return Ok((revision, Known::Still(Err(refusal))));
+        }
+        let sealed = Sealed::new(read_entry(row)?);
+        let (_, owner) = sealed.subject_of_decision();
+        let permit = weigh(longest, role, owner == Some(user), now).map(|permit| Permit {
+            until: earlier(permit.until, expires.map(Millis)),
+        });
+        Ok((revision, Known::Still(permit.map(|permit| (sealed, permit)))))
+    })?;
+    Ok(answer)
+}
+
+/// A file that does not exist is looked for among the grants, too, so that it takes the same time.
+const DECIDE: &str = concat!(
+    "SELECT ",
+    entry_fields!(),
+    ", (SELECT max(revision) FROM changes), who.enabled, who.epoch, who.role, \
+     (SELECT expires FROM tokens WHERE id = ?3), (",
+    longest_grant!("coalesce(e.seq, -1)", "?1"),
+    ") FROM (SELECT 1) LEFT JOIN users who ON who.id = ?1 LEFT JOIN entries e ON e.id = ?2 \
+     LEFT JOIN users u ON u.id = e.owner"
+);
 
 /// The published file of this ID, sealed.
 pub(crate) fn entry(snapshot: &Connection, id: &FileId) -> Result<Option<Sealed>, StoreError> {
@@ -274,8 +350,11 @@ pub(crate) fn read_user(row: &Row<'_>) -> Result<User, rusqlite::Error> {
 
 macro_rules! entry_columns {
     () => {
-        "SELECT e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.fingerprint, \
-         e.digest, e.created, e.version FROM entries e LEFT JOIN users u ON u.id = e.owner"
+        concat!(
+            "SELECT ",
+            $crate::store::decide::entry_fields!(),
+            " FROM entries e LEFT JOIN users u ON u.id = e.owner"
+        )
     };
 }
 pub(crate) use entry_columns;
