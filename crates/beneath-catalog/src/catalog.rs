@@ -19,7 +19,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::revocation::memory::Memory;
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
-use crate::store::decide::{self, Ground, Identity, Known};
+use crate::store::decide::{self, Ground, Identity};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
@@ -290,7 +290,7 @@ impl Catalog {
             .store
             .ask(|connection| decide::known(connection, who, id, now))?;
         feed.catch_up(revision)?;
-        let Known::Still(decided) = known else {
+        let Some(decided) = known else {
             return Ok(None);
         };
         let (sealed, permit) = decided?;

@@ -226,12 +226,9 @@ macro_rules! longest_grant {
 
 const LONGEST_GRANT: &str = longest_grant!("?1", "?2");
 
-/// Of somebody who was here before: whether they are still who they were.
-pub(crate) enum Known {
-    Still(Result<(Sealed, Permit), Refusal>),
-    /// Another password, another state, no token: to be identified anew.
-    NoLonger,
-}
+/// The decision about somebody who was here before, or `None` if they are no longer who they were (another password,
+/// another state, no token) and are to be identified anew.
+pub(crate) type Known = Option<Result<(Sealed, Permit), Refusal>>;
 
 /// The whole decision in one statement, which is one snapshot; as of which revision. Of somebody known, by a password of
 /// that epoch or a token.
@@ -249,20 +246,20 @@ pub(crate) fn known(
         let expires: Option<i64> = row.get(ENTRY_COLUMNS + 4)?;
         let alive = token.is_none() || expires.is_some_and(|expires| expires > now.0);
         if !is_still || !alive {
-            return Ok((revision, Known::NoLonger));
+            return Ok((revision, None));
         }
         let role: Role = parse(row, ENTRY_COLUMNS + 3)?;
         let longest: Option<i64> = row.get(ENTRY_COLUMNS + 5)?;
         if row.get_ref(0)? == ValueRef::Null {
             let refusal = Refusal::not_found(Reason::UnknownFile);
-            return Ok((revision, Known::Still(Err(refusal))));
+            return Ok((revision, Some(Err(refusal))));
         }
         let sealed = Sealed::new(read_entry(row)?);
         let (_, owner) = sealed.subject_of_decision();
         let permit = weigh(longest, role, owner == Some(user), now).map(|permit| Permit {
             until: earlier(permit.until, expires.map(Millis)),
         });
-        Ok((revision, Known::Still(permit.map(|permit| (sealed, permit)))))
+        Ok((revision, Some(permit.map(|permit| (sealed, permit)))))
     })?;
     Ok(answer)
 }

@@ -176,7 +176,7 @@ impl Subject {
             self.next += 1;
             match case {
                 Case::Open => drop(self.root.open(&RelPath::parse("file")?)?),
-                Case::Memory(of) => self.from_memory(self.pick(of)?)?,
+                Case::Memory(of) => self.decide_in_memory(self.pick(of)?)?,
                 Case::Store(of) => drop(self.forgets.open(&self.ann, self.pick(of)?).map_err(refused)?),
                 Case::AllPages(Where::First) => self.page(Page::first(100))?,
                 Case::AllPages(Where::Last) => self.page(Page::first(100).at("101".parse()?))?,
@@ -219,7 +219,7 @@ impl Subject {
             .context("no files")
     }
 
-    fn from_memory(&self, id: &FileId) -> Result<()> {
+    fn decide_in_memory(&self, id: &FileId) -> Result<()> {
         match self.remembers.try_open(&self.ann, id) {
             // Not yet there, or the feed has just noticed something: the blocking way answers.
             Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => {
