@@ -256,6 +256,14 @@ impl Source for Lease {
         self.right.fall();
         Err(Stopped::new())
     }
+
+    fn sent(&self, bytes: u64) {
+        self.right.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn completed(&self) {
+        self.right.complete.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Lease {

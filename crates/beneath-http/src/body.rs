@@ -3,6 +3,7 @@
 mod buffer;
 mod fingerprint;
 mod read;
+mod segment;
 mod tail;
 mod transfer;
 mod witness;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+pub use segment::{FileSlice, Next, Segment, SegmentBody};
 pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 
 /// The body of an answer: bytes of a file, of a few ranges of it, or bytes that were there already.
@@ -163,6 +165,20 @@ impl Body for FileBody {
             Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Transfer(transfer) => transfer.size_hint(),
         }
+    }
+}
+
+impl SegmentBody for FileBody {
+    fn poll_segment(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slice_from: u64,
+    ) -> Poll<Option<Result<Segment, BodyError>>> {
+        if let Inner::Transfer(transfer) = &mut self.0 {
+            return transfer.poll_segment(cx, slice_from).map_err(BodyError);
+        }
+        self.poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map(Segment::Frame)))
     }
 }
 

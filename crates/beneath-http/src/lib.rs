@@ -91,7 +91,7 @@ mod response;
 #[cfg(feature = "serve-root")]
 mod serve_root;
 
-pub use body::{BodyError, BodyErrorKind, FileBody};
+pub use body::{BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
 pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};

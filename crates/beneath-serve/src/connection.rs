@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use beneath_http::SegmentBody;
 use http::{Request, Response};
-use http_body::Body;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,7 +73,7 @@ pub(crate) async fn serve<S, B>(
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: SegmentBody + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let socket = Socket::new(stream, Arc::clone(&watchdog));
@@ -90,6 +89,8 @@ pub(crate) async fn serve<S, B>(
         request_body: shared.limits.request_body,
         watchdog,
         latest: Latest::default(),
+        outbox: wire.outbox().filter(|_| version == Version::Http1),
+        slice_from: shared.limits.sendfile_from,
     };
     match version {
         Version::Http1 => serve_http1(&shared, guarded, wire).await,
@@ -103,7 +104,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: SegmentBody + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let watchdog = Arc::clone(&guarded.watchdog);
@@ -127,7 +128,7 @@ async fn requests<S, B>(mut http1: Http1<Guarded<S>>, watchdog: &Watchdog) -> Op
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + 'static,
+    B: SegmentBody + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let end = drive(&mut http1, watchdog).await;
@@ -145,7 +146,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: SegmentBody + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let watchdog = Arc::clone(&guarded.watchdog);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use beneath_http::{Segment, SegmentBody};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
@@ -18,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::host;
 use crate::peer::{Abort, Peer};
 use crate::request_body::RequestBody;
+use crate::sendfile::{Buffer, Outbox};
 use crate::watchdog::Watchdog;
 use crate::wire::Version;
 
@@ -30,6 +32,9 @@ pub(crate) struct Guarded<S> {
     pub(crate) request_body: u64,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) latest: Latest,
+    /// Where the connection takes slices of files from, if it can send them.
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) slice_from: u64,
 }
 
 /// The exchange of the request that was called last.
@@ -47,6 +52,8 @@ pin_project! {
         close: bool,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
+        outbox: Option<Outbox>,
+        slice_from: u64,
     }
 }
 
@@ -66,6 +73,8 @@ pin_project! {
         body: Option<B>,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
+        outbox: Option<Outbox>,
+        slice_from: u64,
     }
 }
 
@@ -76,7 +85,7 @@ struct UnderWay(Arc<Watchdog>);
 impl<S, B> hyper::service::Service<Request<Incoming>> for Guarded<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
-    B: Body<Data = Bytes>,
+    B: SegmentBody,
 {
     type Response = Response<Answer<B>>;
     type Error = S::Error;
@@ -94,6 +103,8 @@ where
             close: self.version == Version::Http1 && (chunked || refused.is_some()),
             under_way: Some(UnderWay::begin(&self.watchdog)),
             metered: (self.version == Version::Http2).then(|| Arc::clone(&exchange)),
+            outbox: self.outbox.clone(),
+            slice_from: self.slice_from,
             state: match refused {
                 Some(status) => State::Refused { status },
                 None => State::Readying {
@@ -163,7 +174,7 @@ impl Drop for UnderWay {
 impl<S, B> Future for Answering<S, S::Future>
 where
     S: Service<Request<RequestBody>, Response = Response<B>>,
-    B: Body<Data = Bytes>,
+    B: SegmentBody,
 {
     type Output = Result<Response<Answer<B>>, S::Error>;
 
@@ -187,6 +198,8 @@ where
             body,
             under_way: this.under_way.take(),
             metered: this.metered.take(),
+            outbox: this.outbox.take(),
+            slice_from: *this.slice_from,
         });
         if *this.close {
             response
@@ -197,23 +210,27 @@ where
     }
 }
 
+fn buffered(frame: Frame<Bytes>) -> Frame<Buffer> {
+    frame.map_data(Buffer::Bytes)
+}
+
 fn refuse<B>(status: StatusCode) -> Response<Option<B>> {
     let mut response = Response::new(None);
     *response.status_mut() = status;
     response
 }
 
-impl<B: Body<Data = Bytes>> Body for Answer<B>
+impl<B: SegmentBody> Body for Answer<B>
 where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    type Data = Bytes;
+    type Data = Buffer;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Buffer>, B::Error>>> {
         let this = self.project();
         let Some(body) = this.body.as_pin_mut() else {
             return Poll::Ready(None);
@@ -221,11 +238,20 @@ where
         if let Some(exchange) = this.metered {
             exchange.download_asked();
         }
-        let frame = ready!(body.poll_frame(cx));
-        if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
-            exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
-        }
-        Poll::Ready(frame)
+        let Some(outbox) = this.outbox else {
+            let frame = ready!(body.poll_frame(cx));
+            if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
+                exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
+            }
+            return Poll::Ready(frame.map(|frame| frame.map(buffered)));
+        };
+        let segment = ready!(body.poll_segment(cx, *this.slice_from));
+        Poll::Ready(segment.map(|segment| {
+            segment.map(|segment| match segment {
+                Segment::Frame(frame) => buffered(frame),
+                Segment::Slice(slice) => Frame::data(outbox.put(slice)),
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

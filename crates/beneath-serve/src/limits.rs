@@ -49,6 +49,9 @@ pub struct Limits {
     /// How large a request body may be, in bytes: more is answered 413 if it is announced, and is an error of
     /// the body if it is not. Default 2 MiB.
     pub request_body: u64,
+    /// From how many bytes in a row a file leaves by sendfile(2) instead of through this process, where it can
+    /// ([`Server::serve_files`](crate::Server::serve_files); HTTP/1 without TLS). `u64::MAX`: never. Default 16 KiB.
+    pub sendfile_from: u64,
     /// How long a client may take nothing of what waits to be sent to it, or send nothing of what it announced.
     /// Default 30 s.
     ///
@@ -76,6 +79,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             minimum_rate: 2 * 1024,
             request_body: 2 * 1024 * 1024,
+            sendfile_from: 16 * 1024,
             stall_timeout: Duration::from_secs(30),
             streams: 100,
         }

@@ -113,7 +113,9 @@ pub(crate) fn http1_builder(limits: &Limits) -> http1::Builder {
         .half_close(true)
         .max_header_size(limits.header_bytes)
         // Also how much of a response may wait in user space.
-        .max_buf_size(limits.header_bytes);
+        .max_buf_size(limits.header_bytes)
+        // Buffers are queued, not copied: stand-ins must not be.
+        .writev(true);
     builder
 }
 

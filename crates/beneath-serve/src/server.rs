@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beneath_http::SegmentBody;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -19,6 +20,7 @@ use crate::connection::{self, Shared};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::listener::{Listener, Listeners};
+use crate::plain::Plain;
 use crate::request_body::RequestBody;
 use crate::tls::Tls;
 use crate::watchdog::{Order, Watchdog};
@@ -160,6 +162,45 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        self.serve_files(Plain(service), shutdown).await
+    }
+
+    /// As [`serve`](Self::serve), for an application that answers with files: a [`SegmentBody`], such as
+    /// [`FileBody`](beneath_http::FileBody). Over HTTP/1 without TLS what is [large enough](Limits::sendfile_from) leaves by
+    /// sendfile(2), without a copy in this process. Everywhere else, nothing is different.
+    ///
+    /// ```no_run
+    /// # use beneath::{RelPath, Root, ambient_authority};
+    /// use beneath_http::{FileBody, FileResponse};
+    /// use beneath_serve::{RequestBody, Server};
+    /// use http::{Request, Response};
+    ///
+    /// async fn report(request: Request<RequestBody>) -> Result<Response<FileBody>, beneath::Error> {
+    ///     # let root = Root::open_ambient("/srv/reports", ambient_authority())?;
+    ///     let file = root.open(&RelPath::parse("q3.pdf")?)?;
+    ///     Ok(FileResponse::new(file).named("q3.pdf").respond(&request))
+    /// }
+    ///
+    /// # async fn example() -> Result<(), beneath_serve::Error> {
+    /// Server::bind("[::]:8080").await?.serve_files(tower::service_fn(report), std::future::pending()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_files<S, B>(
+        self,
+        service: S,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Drained, Error>
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn StdError + Send + Sync>>,
+        B: SegmentBody + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let admission = Arc::new(Admission::new(&self.limits));
         let drain = self.limits.drain;
         let renewal = keep_current(self.tls.clone());
@@ -185,7 +226,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: SegmentBody + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     loop {

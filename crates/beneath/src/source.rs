@@ -23,6 +23,14 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// [`Stopped`] once the right has fallen; it never comes back.
     fn still_held(&self) -> Result<(), Stopped>;
+
+    /// So many more bytes of the file were handed over to be sent, or left by sendfile(2). For whoever keeps account of it.
+    fn sent(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// Everything that was promised of the file was handed over or left.
+    fn completed(&self) {}
 }
 
 /// The right to go on reading has fallen. Carries no reason: that is for the audit trail, not for the wire.

@@ -219,6 +219,7 @@ struct RawLimits {
     connections_per_address: Option<usize>,
     header_timeout: Option<String>,
     idle_timeout: Option<String>,
+    sendfile_from: Option<u64>,
     stall_timeout: Option<String>,
     drain_timeout: Option<String>,
 }
@@ -350,6 +351,9 @@ impl RawLimits {
             if let Some(duration) = parsed.and_then(|parsed| problems.note(parsed)) {
                 *limit = duration;
             }
+        }
+        if let Some(bytes) = self.sendfile_from {
+            limits.sendfile_from = bytes;
         }
         let counts = [
             ("connections", self.connections, &mut limits.connections),

@@ -100,7 +100,7 @@ async fn serve(
         stop.asked().await;
     };
     let drained = tokio::select! {
-        drained = server.serve(routes::app(service), drain.clone().cancelled_owned()) => drained?,
+        drained = server.serve_files(routes::App::new(service), drain.clone().cancelled_owned()) => drained?,
         () = insisted => {
             return Err(ProcessError("stopped at the second signal; open connections were cut".to_owned()));
         }

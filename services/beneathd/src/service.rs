@@ -47,12 +47,18 @@ impl Service {
         }
     }
 
-    /// Who is this, may they, open it: one step in the catalog. In place when nothing blocks, which is almost always.
-    pub(crate) async fn open(&self, credentials: Credentials, id: FileId) -> Result<Lease, Rejection> {
-        match self.catalog.try_open(&credentials, &id) {
-            Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => {}
-            decided => return decided.map_err(|refusal| refuse(&refusal, &id)),
+    /// Who is this, may they, open it: one step in the catalog. `None` where that has to wait for something:
+    /// [`open`](Self::open).
+    pub(crate) fn try_open(&self, credentials: &Credentials, id: &FileId) -> Result<Option<Lease>, Rejection> {
+        match self.catalog.try_open(credentials, id) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => Ok(None),
+            Err(refusal) => Err(refuse(&refusal, id)),
         }
+    }
+
+    /// As [`try_open`](Self::try_open), on a thread that may wait.
+    pub(crate) async fn open(&self, credentials: Credentials, id: FileId) -> Result<Lease, Rejection> {
         let catalog = Arc::clone(&self.catalog);
         self.downloads
             .run(move || {

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::BodyErrorKind;
 use super::fingerprint::Fingerprint;
 use super::read::{self, Chunk, Doubt, Pending, Reading, Request};
+use super::segment::{FileSlice, OnDoubt, Segment};
 use super::tail::Tail;
 use super::witness::{Judgement, Witness};
 use crate::digest;
@@ -28,6 +29,13 @@ const BEFORE_PACE: u64 = 64 * 1024 * 1024;
 
 /// A client is slow below this, in bytes per second. Hashing for such a one costs about a hundredth of a core.
 const SLOW: u64 = 64 * 1024 * 1024;
+
+/// How long a client to whom slices are sent may look slow before what left is read again to be hashed: by then it has not just
+/// been waiting for its turn.
+const BEFORE_HASHING: Duration = Duration::from_secs(1);
+
+/// The longest slice, in bytes: between two of them it is looked at how fast the client is.
+const SLICE: u64 = 1024 * 1024;
 
 /// Bytes of a file on their way, with what stands between them.
 pub(crate) struct Transfer {
@@ -48,6 +56,10 @@ pub(crate) struct Transfer {
     /// A doubt was settled by a second reading.
     doubted: bool,
     pace: Option<Pace>,
+    /// Slices of the file were handed out, of which nothing was hashed.
+    sliced: bool,
+    /// Hashing what left before.
+    hashing: Option<Pending<Hashed>>,
     verified: Option<(Sha256, [u8; 32])>,
     trailers: Option<(Trailers, Sha256)>,
 }
@@ -91,6 +103,12 @@ pub(crate) struct Checks {
     pub(crate) expected: Option<[u8; 32]>,
     /// Send the digest of the content after it.
     pub(crate) trailers: Option<Trailers>,
+}
+
+/// What left, read again while the file was as it had been.
+struct Hashed {
+    fingerprint: Fingerprint,
+    tail: Option<Tail>,
 }
 
 /// How fast a client takes what it is sent.
@@ -149,6 +167,8 @@ impl Transfer {
             pace: may_stop.then(|| Pace {
                 since: Instant::now(),
             }),
+            sliced: false,
+            hashing: None,
             verified: checks.expected.map(|expected| (Sha256::new(), expected)),
             trailers: checks.trailers.map(|trailers| (trailers, Sha256::new())),
         }
@@ -175,6 +195,8 @@ impl Transfer {
                 self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
                 if let Some((_, hash)) = &mut self.trailers {
                     hash.update(&bytes);
+                } else if self.remaining == 0 {
+                    self.source.completed();
                 }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -184,6 +206,116 @@ impl Transfer {
                 Poll::Ready(Some(Err(error)))
             }
         }
+    }
+
+    /// As [`poll`](Self::poll), but `slice_from` or more bytes in a row need not be read.
+    pub(super) fn poll_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        slice_from: u64,
+    ) -> Poll<Option<Result<Segment, BodyErrorKind>>> {
+        if !self.is_sliceable(slice_from) {
+            return self.poll(cx).map(|frame| frame.map(|frame| frame.map(Segment::Frame)));
+        }
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let slice = ready!(self.poll_slice(cx));
+        coop.made_progress();
+        if slice.is_err() {
+            self.give_up();
+        }
+        Poll::Ready(Some(slice))
+    }
+
+    /// Whether it is not needed here: nothing is to be hashed that is asked for at the end, and nobody is expected to write to
+    /// the file. Once begun, it goes on.
+    fn is_sliceable(&self, slice_from: u64) -> bool {
+        self.sliced
+            || (self.rest.len() == 0
+                && self.sent == 0
+                && self.span.left >= slice_from.max(1)
+                && self.settle.is_zero()
+                && self.pending.is_none()
+                && (self.collected.is_none() || self.pace.is_some())
+                && self.verified.is_none()
+                && self.trailers.is_none())
+    }
+
+    fn poll_slice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Segment, BodyErrorKind>> {
+        if !self.sliced {
+            self.sliced = true;
+            self.collected = None;
+        }
+        ready!(self.poll_hashing(cx))?;
+        if self.collected.is_none() {
+            let len = self.span.left.min(SLICE);
+            return Poll::Ready(Ok(self.slice(len, OnDoubt::Fail)));
+        }
+        let chunk = ready!(self.poll_judged(cx))?;
+        if self.is_last(&chunk) {
+            return Poll::Ready(self.release_last(chunk));
+        }
+        let len = chunk.filled as u64;
+        if let Some(hash) = &mut self.collected {
+            hash.update(chunk.buffer.filled(chunk.filled));
+        }
+        self.unasked = if chunk.metadata.is_some() { 0 } else { self.unasked + len };
+        Poll::Ready(Ok(self.slice(len, OnDoubt::GoOn)))
+    }
+
+    fn release_last(&mut self, chunk: Chunk) -> Result<Segment, BodyErrorKind> {
+        let bytes = self.release(chunk)?;
+        self.remaining = 0;
+        self.source.completed();
+        Ok(Segment::Frame(Frame::data(bytes)))
+    }
+
+    fn slice(&mut self, len: u64, doubt: OnDoubt) -> Segment {
+        let offset = self.span.next;
+        self.advance(len);
+        self.remaining = self.remaining.saturating_sub(len);
+        Segment::Slice(FileSlice::new(
+            Arc::clone(&self.source),
+            self.witness.share(),
+            (offset, len),
+            doubt,
+            self.span.left == 0,
+        ))
+    }
+
+    /// Of a client that has become slow, what left is read again, in time for the file not to have changed yet.
+    fn poll_hashing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyErrorKind>> {
+        if self.hashing.is_none() && self.sent > 0 && self.collected.is_none() && self.is_slow() {
+            let source = Arc::clone(&self.source);
+            let Span { first, next, left } = self.span;
+            self.hashing = Some(read::wait(move || {
+                Ok(Hashed {
+                    tail: Tail::look(&source, next + left, left),
+                    fingerprint: read::hash(&source, first, next - first)?,
+                })
+            }));
+        }
+        let Some(hashing) = &mut self.hashing else {
+            return Poll::Ready(Ok(()));
+        };
+        let hashed = ready!(hashing.as_mut().poll(cx));
+        self.hashing = None;
+        let Hashed { fingerprint, tail } = hashed?;
+        let now = self.source.file().metadata_now()?;
+        match self.witness.judge(&now) {
+            Judgement::Same => {
+                self.collected = Some(fingerprint);
+                self.tail = tail;
+            }
+            // Too late: what left was perhaps something else. The next slice will say so.
+            _ => self.pace = None,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_slow(&self) -> bool {
+        self.pace
+            .as_ref()
+            .is_some_and(|pace| pace.since.elapsed() > BEFORE_HASHING && !pace.is_fast(self.sent))
     }
 
     /// The next bytes that may leave, or `None` after the last.
@@ -198,12 +330,17 @@ impl Transfer {
                 }
             }
         }
+        let chunk = ready!(self.poll_judged(cx))?;
+        self.release(chunk).map(Some).into()
+    }
+
+    fn poll_judged(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyErrorKind>> {
         let mut chunk = ready!(self.poll_read(cx))?;
         while let Some(doubt) = self.judge(&chunk)? {
             self.pending = Some(read::confirm(&self.source, doubt, chunk));
             chunk = ready!(self.poll_read(cx))?;
         }
-        self.release(chunk).map(Some).into()
+        Poll::Ready(Ok(chunk))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyErrorKind>> {
@@ -324,9 +461,7 @@ impl Transfer {
         } else {
             self.unasked + filled
         };
-        self.sent += filled;
-        self.span.next += filled;
-        self.span.left = self.span.left.saturating_sub(filled);
+        self.advance(filled);
         let bytes = chunk.buffer.filled(chunk.filled);
         if let Some(hash) = &mut self.collected {
             hash.update(bytes);
@@ -338,7 +473,14 @@ impl Transfer {
             }
         }
         self.source.still_held()?;
+        self.source.sent(filled);
         Ok(chunk.buffer.freeze(chunk.filled))
+    }
+
+    const fn advance(&mut self, bytes: u64) {
+        self.sent += bytes;
+        self.span.next += bytes;
+        self.span.left = self.span.left.saturating_sub(bytes);
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
@@ -348,6 +490,7 @@ impl Transfer {
             digest::CONTENT_DIGEST,
             digest::header_value(&hash.finalize().into())?,
         );
+        self.source.completed();
         Some(trailers)
     }
 
@@ -356,6 +499,7 @@ impl Transfer {
         self.span = Span::EMPTY;
         self.rest = Vec::new().into_iter();
         self.pending = None;
+        self.hashing = None;
         self.trailers = None;
     }
 }

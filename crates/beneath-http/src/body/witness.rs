@@ -1,10 +1,18 @@
 //! [`Witness`]: tells whether a file is still the one that was opened.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use beneath::Metadata;
 
 /// What a file was when it was opened.
 pub(super) struct Witness {
-    baseline: Metadata,
+    baseline: Baseline,
+}
+
+enum Baseline {
+    Own(Metadata),
+    /// With the slices of the file that are on their way: what one of them accepts counts for those that follow.
+    Shared(Arc<Mutex<Metadata>>),
 }
 
 /// What the descriptor says now, compared with what it said before.
@@ -25,11 +33,25 @@ pub(super) enum Judgement {
 
 impl Witness {
     pub(super) const fn new(opened: Metadata) -> Self {
-        Self { baseline: opened }
+        Self {
+            baseline: Baseline::Own(opened),
+        }
+    }
+
+    /// Another that goes by the same.
+    pub(super) fn share(&mut self) -> Self {
+        let shared = match &self.baseline {
+            Baseline::Own(metadata) => Arc::new(Mutex::new(*metadata)),
+            Baseline::Shared(shared) => Arc::clone(shared),
+        };
+        self.baseline = Baseline::Shared(Arc::clone(&shared));
+        Self {
+            baseline: Baseline::Shared(shared),
+        }
     }
 
     pub(super) fn judge(&self, now: &Metadata) -> Judgement {
-        let was = &self.baseline;
+        let was = &self.was();
         if now.version() == was.version() {
             return Judgement::Same;
         }
@@ -48,7 +70,17 @@ impl Witness {
     }
 
     /// A change that was judged to be none of the content: the next is compared with this.
-    pub(super) const fn accept(&mut self, now: Metadata) {
-        self.baseline = now;
+    pub(super) fn accept(&mut self, now: Metadata) {
+        match &mut self.baseline {
+            Baseline::Own(metadata) => *metadata = now,
+            Baseline::Shared(shared) => *shared.lock().unwrap_or_else(PoisonError::into_inner) = now,
+        }
+    }
+
+    fn was(&self) -> Metadata {
+        match &self.baseline {
+            Baseline::Own(metadata) => *metadata,
+            Baseline::Shared(shared) => *shared.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }

@@ -2,46 +2,56 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
-use beneath_catalog::{FileId, Lease};
-use beneath_http::{FileResponse, MediaType};
-use beneath_serve::Peer;
-use http::request::Parts;
-use http::{HeaderValue, Method};
+use axum::response::IntoResponse as _;
+use beneath_catalog::{Credentials, FileId, Lease};
+use beneath_http::{FileResponse, MediaType, RequestHead};
+use beneath_serve::{Peer, RequestBody};
+use http::{HeaderValue, Method, Request};
 
-use super::metered::Metered;
+use super::answer::{Answer, AnswerBody, Answering};
 use crate::auth;
 use crate::rejection::Rejection;
 use crate::service::Service;
 
+/// In place where nothing has to be waited for, which is almost always.
+///
 /// The name in the URL is decoration, for clients that save under the last segment; only the ID counts.
-pub(super) async fn by_id(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let answer = download(&service, &parts).await;
-    let response = answer.unwrap_or_else(|rejection| rejection.into_response());
-    service.metrics.answered(response.status());
-    response
+pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<RequestBody>) -> Answering {
+    let opened = wanted(segments, request).and_then(|(credentials, id)| {
+        match service.try_open(&credentials, &id)? {
+            Some(lease) => Ok(Ok(lease)),
+            None => Ok(Err((credentials, id))),
+        }
+    });
+    match opened {
+        Ok(Ok(lease)) => Answering::here(count(service, answer(lease, request))),
+        Err(rejection) => Answering::here(count(service, refused(rejection))),
+        Ok(Err((credentials, id))) => {
+            let (service, head) = (Arc::clone(service), head_of(request));
+            Answering::later(async move {
+                let opened = service.open(credentials, id).await;
+                count(&service, opened.map_or_else(refused, |lease| answer(lease, &head)))
+            })
+        }
+    }
 }
 
-async fn download(service: &Service, parts: &Parts) -> Result<Response, Rejection> {
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
+/// Who wants which file. IDs are plain ASCII, so an encoded one is not one.
+fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials, FileId), Rejection> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Rejection::MethodNotAllowed);
     }
-    let credentials = auth::credentials(&parts.headers)?;
-    let credentials = match parts.extensions.get::<Peer>().and_then(Peer::address) {
+    let credentials = auth::credentials(request.headers())?;
+    let credentials = match request.extensions().get::<Peer>().and_then(Peer::address) {
         Some(address) => credentials.from_address(address.ip()),
         None => credentials,
     };
-    let id = file_id(parts.uri.path()).ok_or(Rejection::NotFound)?;
-    let lease = service.open(credentials, id).await?;
-    Ok(answer(lease, parts))
+    let id = segments.split('/').next().and_then(|id| id.parse().ok());
+    Ok((credentials, id.ok_or(Rejection::NotFound)?))
 }
 
 /// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache.
-pub(super) fn answer(lease: Lease, parts: &Parts) -> Response {
-    let meter = lease.meter();
+pub(super) fn answer(lease: Lease, request: &impl RequestHead) -> Answer {
     let entry = lease.entry();
     let name = entry.name().to_vec();
     // A type that does not parse was never published; without one the name tells.
@@ -57,12 +67,23 @@ pub(super) fn answer(lease: Lease, parts: &Parts) -> Response {
     if let Some(digest) = digest {
         response = response.verified_sha256(digest);
     }
-    response
-        .respond(parts)
-        .map(|body| Body::new(Metered::new(body, meter)))
+    response.respond(request).map(AnswerBody::File)
 }
 
-/// The second segment. IDs are plain ASCII, so an encoded one is not one.
-fn file_id(path: &str) -> Option<FileId> {
-    path.strip_prefix("/f/")?.split('/').next()?.parse().ok()
+pub(super) fn refused(rejection: Rejection) -> Answer {
+    rejection.into_response().map(AnswerBody::Other)
+}
+
+pub(super) fn count(service: &Service, answer: Answer) -> Answer {
+    service.metrics.answered(answer.status());
+    answer
+}
+
+/// The head, for after the request is gone.
+fn head_of(request: &Request<RequestBody>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    head
 }

@@ -5,33 +5,33 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
 use beneath::Source as _;
 use beneath_catalog::{Claim, Lease};
-use beneath_serve::Peer;
+use beneath_serve::{Peer, RequestBody};
 use http::header::{CONTENT_RANGE, RANGE, REFERRER_POLICY, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 
+use super::answer::{Answer, Answering};
 use super::download;
 use crate::rejection::Rejection;
 use crate::service::Service;
 
-pub(super) async fn by_secret(State(service): State<Arc<Service>>, request: Request) -> Response {
+pub(super) fn by_secret(service: &Arc<Service>, request: Request<RequestBody>) -> Answering {
+    let service = Arc::clone(service);
     let (parts, _) = request.into_parts();
-    let answer = follow(&service, parts).await;
-    let mut response = answer.unwrap_or_else(|rejection| rejection.into_response());
-    response
-        .headers_mut()
-        .insert(REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
-    service.metrics.answered(response.status());
-    response
+    Answering::later(async move {
+        let mut answer = follow(&service, parts).await.unwrap_or_else(download::refused);
+        answer
+            .headers_mut()
+            .insert(REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
+        download::count(&service, answer)
+    })
 }
 
 /// Only what sends content takes a use: not HEAD, not a condition that is not met, not a browser or a chat program that
 /// looks ahead.
-async fn follow(service: &Service, mut parts: Parts) -> Result<Response, Rejection> {
+async fn follow(service: &Service, mut parts: Parts) -> Result<Answer, Rejection> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Rejection::MethodNotAllowed);
     }
@@ -59,7 +59,7 @@ async fn follow(service: &Service, mut parts: Parts) -> Result<Response, Rejecti
 }
 
 /// Which bytes of the file this answer sends.
-fn bytes_of(response: &Response, size: u64) -> Result<Option<Range<u64>>, Rejection> {
+fn bytes_of(response: &Answer, size: u64) -> Result<Option<Range<u64>>, Rejection> {
     match response.status() {
         StatusCode::OK => Ok(Some(0..size)),
         StatusCode::PARTIAL_CONTENT => {
