@@ -1,7 +1,9 @@
 //! [`Entry`]: what is known of a published file. It stays sealed until somebody was allowed to see it.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use beneath::RelPath;
@@ -31,7 +33,12 @@ pub struct Entry {
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) created: Millis,
     pub(crate) version: u64,
+    pub(crate) derived: Derived,
 }
+
+/// What whoever serves an entry made of it. Of no importance to what the entry is.
+#[derive(Default)]
+pub(crate) struct Derived(OnceLock<Arc<dyn Any + Send + Sync>>);
 
 /// What a published file is bound to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -123,7 +130,37 @@ impl Entry {
     pub const fn version(&self) -> u64 {
         self.version
     }
+
+    /// What `derive` makes of this entry: once for as long as the entry is remembered and stays what it is, so that it need not
+    /// be made for every request. There is room for values of one type.
+    ///
+    /// ```
+    /// # use beneath_catalog::Entry;
+    /// fn name_to_show(entry: &Entry) -> std::sync::Arc<String> {
+    ///     entry.derived(|entry| String::from_utf8_lossy(entry.name()).into_owned())
+    /// }
+    /// ```
+    pub fn derived<T: Any + Send + Sync>(&self, derive: impl Fn(&Self) -> T) -> Arc<T> {
+        let derived = self.derived.0.get_or_init(|| Arc::new(derive(self)));
+        Arc::clone(derived)
+            .downcast()
+            .unwrap_or_else(|_| Arc::new(derive(self)))
+    }
 }
+
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Derived {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Derived {}
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

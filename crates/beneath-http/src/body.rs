@@ -48,6 +48,20 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// to 10 ms, so the reading of a file younger than 20 ms waits until it is not. Writes through a shared memory
 /// mapping are dated late, some only when it is unmapped or synchronised.
 ///
+/// # Without a copy
+///
+/// A transport that can send from a file asks for [segments](SegmentBody) and gets slices of it: of single ranges of a file that was
+/// not modified within ten seconds before, where nothing has to be hashed (no pinned content, no digest to follow). Then
+/// the descriptor, and the right to read, are asked before each call that sends. What is different:
+///
+/// * Nothing is hashed until the client has been slow for a second, and then what left is read again while the file is still as it was.
+///   Before that, growth is failure.
+/// * sendfile(2) puts pages of the file into the socket, not copies. What is written over them in place after the last
+///   question, and before the client's kernel has taken them (on the same host: before the client has read them),
+///   can reach the client within an answer that looks whole. Truncating and writing anew, renaming, and unlinking leave these
+///   pages alone. For files that are written to in place while they are served: `Limits::sendfile_from` of the transport, or pin
+///   the content, which is never sent so.
+///
 /// # Cost
 ///
 /// One buffer of at most 64 KiB at a time, which the transport owns once it was handed over and gives back by dropping it;

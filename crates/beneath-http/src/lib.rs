@@ -86,6 +86,7 @@ mod disposition;
 mod etag;
 mod media_type;
 mod multipart;
+mod name;
 mod request;
 mod response;
 #[cfg(feature = "serve-root")]
@@ -95,6 +96,7 @@ pub use body::{BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, Seg
 pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};
+pub use name::Name;
 pub use request::RequestHead;
 pub use response::{BareRanges, FileResponse};
 #[cfg(feature = "serve-root")]

@@ -19,6 +19,7 @@ use crate::disposition::{self, Disposition};
 use crate::etag::EntityTag;
 use crate::media_type::MediaType;
 use crate::multipart;
+use crate::name::Name;
 use crate::plan::{Plan, Representation, plan};
 use crate::range::ByteRange;
 use crate::request::RequestHead;
@@ -73,7 +74,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 #[must_use = "nothing is sent until `respond`"]
 pub struct FileResponse {
     source: Arc<dyn Source>,
-    name: Option<Box<[u8]>>,
+    name: Option<Name>,
     disposition: Disposition,
     media_type: Option<MediaType>,
     text_is_utf8: bool,
@@ -122,10 +123,9 @@ impl FileResponse {
         }
     }
 
-    /// The published name: what the client saves under, and what tells the media type. Any bytes; what a client could be
-    /// hurt by is replaced.
-    pub fn named(mut self, name: impl AsRef<[u8]>) -> Self {
-        self.name = Some(name.as_ref().into());
+    /// The published name: what the client saves under, and what tells the media type.
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -368,12 +368,17 @@ impl FileResponse {
     }
 
     fn content_disposition(&self) -> Option<HeaderValue> {
-        let kind = match self.disposition {
+        let shown = match self.disposition {
             Disposition::None => return None,
-            Disposition::Inline if self.known_type().is_inert() => "inline",
-            Disposition::Inline | Disposition::Attachment => "attachment",
+            Disposition::Inline => self.known_type().is_inert(),
+            Disposition::Attachment => false,
         };
-        Some(disposition::header_value(kind, self.name.as_deref()))
+        Some(match &self.name {
+            Some(name) if shown => name.inline(),
+            Some(name) => name.attachment(),
+            None if shown => disposition::header_value("inline", None),
+            None => disposition::header_value("attachment", None),
+        })
     }
 
     /// The type that is known, as far as it is good to say it: of an attachment that could run script only what the caller
@@ -394,7 +399,7 @@ impl FileResponse {
     fn known_type(&self) -> MediaType {
         match (&self.media_type, &self.name) {
             (Some(media_type), _) => media_type.clone(),
-            (None, Some(name)) => MediaType::of_name(name),
+            (None, Some(name)) => name.media_type().clone(),
             (None, None) => MediaType::OCTET_STREAM,
         }
     }

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::exchange::Exchange;
 use crate::host;
-use crate::peer::{Abort, Peer};
+use crate::peer::Peer;
 use crate::request_body::RequestBody;
 use crate::sendfile::{Buffer, Outbox};
 use crate::watchdog::Watchdog;
@@ -125,10 +125,7 @@ impl<S> Guarded<S> {
     }
 
     fn equip(&self, request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<RequestBody> {
-        let mut request = request.map(|body| RequestBody::new(body, self.request_body, &exchange));
-        request.extensions_mut().insert(self.peer);
-        request.extensions_mut().insert(Abort(exchange));
-        request
+        request.map(|body| RequestBody::new(body, self.request_body, exchange, self.peer))
     }
 }
 

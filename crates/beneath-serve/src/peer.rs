@@ -1,4 +1,4 @@
-//! [`Peer`] and [`Abort`]: what a handler finds in the extensions of every request.
+//! [`Peer`] and [`Abort`]: what a handler finds in the extensions of every request, or a service in its body.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

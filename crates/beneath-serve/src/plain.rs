@@ -39,7 +39,7 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         self.0
-            .call(request)
+            .call(RequestBody::extend(request))
             .map_ok(|response| response.map(|body| PlainBody { body }))
     }
 }

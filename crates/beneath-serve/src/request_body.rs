@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::exchange::Exchange;
+use crate::peer::{Abort, Peer};
 
 /// The body of a request: [`hyper::body::Incoming`] within [`Limits::request_body`](crate::Limits::request_body) and
 /// [`Limits::stall_timeout`](crate::Limits::stall_timeout).
@@ -18,8 +20,10 @@ use crate::exchange::Exchange;
 pub struct RequestBody {
     incoming: Incoming,
     left: u64,
-    /// Nothing to watch where there is no body.
-    exchange: Option<Arc<Exchange>>,
+    /// There is something to be awaited.
+    waited_for: bool,
+    exchange: Arc<Exchange>,
+    peer: Peer,
 }
 
 /// Why a request body cannot be read to its end.
@@ -33,11 +37,39 @@ pub enum RequestBodyError {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limit: u64, exchange: &Arc<Exchange>) -> Self {
+    pub(crate) fn new(incoming: Incoming, limit: u64, exchange: Arc<Exchange>, peer: Peer) -> Self {
         Self {
-            exchange: (!incoming.is_end_stream()).then(|| Arc::clone(exchange)),
+            waited_for: !incoming.is_end_stream(),
             incoming,
             left: limit,
+            exchange,
+            peer,
+        }
+    }
+
+    /// Who is at the other end of the connection.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Ends what serves this request.
+    pub fn abort(&self) -> Abort {
+        Abort(Arc::clone(&self.exchange))
+    }
+
+    /// Puts the [`Peer`] and an [`Abort`] into the extensions of the request, where handlers of a framework find them.
+    /// [`Server::serve`](crate::Server::serve) has done so.
+    #[must_use]
+    pub fn extend(mut request: Request<Self>) -> Request<Self> {
+        let (peer, abort) = (request.body().peer(), request.body().abort());
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(abort);
+        request
+    }
+
+    fn upload_ended(&mut self) {
+        if std::mem::take(&mut self.waited_for) {
+            self.exchange.upload_ended();
         }
     }
 
@@ -56,18 +88,16 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(exchange) = &self.exchange
-        {
-            exchange.upload_waits();
+        if polled.is_pending() && self.waited_for {
+            self.exchange.upload_waits();
         }
         let Some(frame) = ready!(polled).transpose().map_err(RequestBodyError::Transport)? else {
-            self.exchange.take().inspect(|exchange| exchange.upload_ended());
+            self.upload_ended();
             return Poll::Ready(None);
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        if let Some(exchange) = &self.exchange {
-            exchange.upload_moved(bytes);
+        if self.waited_for {
+            self.exchange.upload_moved(bytes);
         }
         Poll::Ready(Some(self.admit(bytes as u64).map(|()| frame)))
     }
@@ -83,9 +113,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.upload_ended();
-        }
+        self.upload_ended();
     }
 }
 

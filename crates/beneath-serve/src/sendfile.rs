@@ -24,7 +24,7 @@ use rustix::io::Errno;
 static STAND_IN: [u8; 1024 * 1024] = [0; 1024 * 1024];
 
 /// How many bytes one call sends at most: so often the right to send is asked for.
-const AT_ONCE: usize = 512 * 1024;
+const AT_ONCE: usize = 1024 * 1024;
 
 /// How many bytes are copied at once where a file system has no sendfile.
 const COPIED_AT_ONCE: usize = 64 * 1024;
@@ -86,10 +86,17 @@ impl Outbox {
         &self,
         cx: &mut Context<'_>,
         wanted: usize,
-        call: impl FnOnce(&mut Context<'_>, &dyn Fn(BorrowedFd<'_>) -> io::Result<usize>) -> Poll<io::Result<usize>>,
+        call: impl FnOnce(
+            &mut Context<'_>,
+            &dyn Fn(BorrowedFd<'_>) -> io::Result<usize>,
+        ) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let mut slices = self.lock();
-        let Some(slice) = slices.due.front_mut().filter(|slice| slice.len() >= wanted as u64) else {
+        let Some(slice) = slices
+            .due
+            .front_mut()
+            .filter(|slice| slice.len() >= wanted as u64)
+        else {
             slices.spoilt = true;
             return Poll::Ready(Err(io::Error::other("no file slice is due")));
         };
@@ -125,9 +132,16 @@ fn send(socket: BorrowedFd<'_>, next: &beneath_http::Next<'_>) -> io::Result<usi
         // Not every file system can.
         Err(Errno::INVAL | Errno::NOSYS) => {
             let mut buffer = vec![0; next.count.min(COPIED_AT_ONCE)];
-            let read = next.file.read_at(&mut buffer, next.offset).map_err(io::Error::other)?;
+            let read = next
+                .file
+                .read_at(&mut buffer, next.offset)
+                .map_err(io::Error::other)?;
             buffer.truncate(read);
-            Ok(rustix::net::send(socket, &buffer, rustix::net::SendFlags::NOSIGNAL)?)
+            Ok(rustix::net::send(
+                socket,
+                &buffer,
+                rustix::net::SendFlags::NOSIGNAL,
+            )?)
         }
         sent => Ok(sent?),
     }

@@ -169,6 +169,8 @@ impl Server {
     /// [`FileBody`](beneath_http::FileBody). Over HTTP/1 without TLS what is [large enough](Limits::sendfile_from) leaves by
     /// sendfile(2), without a copy in this process. Everywhere else, nothing is different.
     ///
+    /// [`Peer`](crate::Peer) and [`Abort`](crate::Abort) are with the [`RequestBody`]; see [`RequestBody::extend`].
+    ///
     /// ```no_run
     /// # use beneath::{RelPath, Root, ambient_authority};
     /// use beneath_http::{FileBody, FileResponse};

@@ -49,7 +49,11 @@ impl Service {
 
     /// Who is this, may they, open it: one step in the catalog. `None` where that has to wait for something:
     /// [`open`](Self::open).
-    pub(crate) fn try_open(&self, credentials: &Credentials, id: &FileId) -> Result<Option<Lease>, Rejection> {
+    pub(crate) fn try_open(
+        &self,
+        credentials: &Credentials,
+        id: &FileId,
+    ) -> Result<Option<Lease>, Rejection> {
         match self.catalog.try_open(credentials, id) {
             Ok(lease) => Ok(Some(lease)),
             Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => Ok(None),

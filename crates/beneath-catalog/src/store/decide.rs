@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Millis, Revision, StoreError, statement};
-use crate::entry::{Entry, EntrySeq, Pin, Sealed};
+use crate::entry::{Derived, Entry, EntrySeq, Pin, Sealed};
 use crate::file_id::FileId;
 use crate::refusal::{Reason, Refusal};
 use crate::subject::{Principal, Role, TokenId, UserId, UserName};
@@ -375,6 +375,7 @@ pub(crate) fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
         digest: row.get(11)?,
         created: Millis(row.get(12)?),
         version: row.get(13)?,
+        derived: Derived::default(),
     })
 }
 

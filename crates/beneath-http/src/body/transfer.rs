@@ -215,7 +215,9 @@ impl Transfer {
         slice_from: u64,
     ) -> Poll<Option<Result<Segment, BodyErrorKind>>> {
         if !self.is_sliceable(slice_from) {
-            return self.poll(cx).map(|frame| frame.map(|frame| frame.map(Segment::Frame)));
+            return self
+                .poll(cx)
+                .map(|frame| frame.map(|frame| frame.map(Segment::Frame)));
         }
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
         let slice = ready!(self.poll_slice(cx));
@@ -229,7 +231,8 @@ impl Transfer {
     /// Whether it is not needed here: nothing is to be hashed that is asked for at the end, and nobody is expected to write to
     /// the file. Once begun, it goes on.
     fn is_sliceable(&self, slice_from: u64) -> bool {
-        self.sliced
+        let begun = self.sliced && self.span.left > 0;
+        begun
             || (self.rest.len() == 0
                 && self.sent == 0
                 && self.span.left >= slice_from.max(1)
@@ -258,7 +261,11 @@ impl Transfer {
         if let Some(hash) = &mut self.collected {
             hash.update(chunk.buffer.filled(chunk.filled));
         }
-        self.unasked = if chunk.metadata.is_some() { 0 } else { self.unasked + len };
+        self.unasked = if chunk.metadata.is_some() {
+            0
+        } else {
+            self.unasked + len
+        };
         Poll::Ready(Ok(self.slice(len, OnDoubt::GoOn)))
     }
 

@@ -12,5 +12,6 @@
 mod cold;
 mod events;
 mod frames;
+mod segments;
 mod support;
 mod wire;

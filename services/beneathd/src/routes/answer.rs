@@ -47,7 +47,9 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Here(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            State::Here(answer) => answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
             State::Waiting(answer) => answer.as_mut().poll(cx).map(Ok),
             State::Routed(answer) => {
                 let response = ready!(Pin::new(answer).poll(cx))?;
@@ -106,9 +108,7 @@ impl SegmentBody for AnswerBody {
 }
 
 /// Why a file was not sent to its end is said once, here; what the client sees is that it was not.
-fn noted<T>(
-    polled: Poll<Option<Result<T, beneath_http::BodyError>>>,
-) -> Poll<Option<Result<T, BoxError>>> {
+fn noted<T>(polled: Poll<Option<Result<T, beneath_http::BodyError>>>) -> Poll<Option<Result<T, BoxError>>> {
     polled.map_err(|error| {
         tracing::info!(%error, "a transfer was cut");
         BoxError::from(error)

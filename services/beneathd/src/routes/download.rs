@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::response::IntoResponse as _;
 use beneath_catalog::{Credentials, FileId, Lease};
-use beneath_http::{FileResponse, MediaType, RequestHead};
-use beneath_serve::{Peer, RequestBody};
+use beneath_http::{FileResponse, MediaType, Name, RequestHead};
+use beneath_serve::RequestBody;
 use http::{HeaderValue, Method, Request};
 
 use super::answer::{Answer, AnswerBody, Answering};
@@ -30,7 +30,10 @@ pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<Re
             let (service, head) = (Arc::clone(service), head_of(request));
             Answering::later(async move {
                 let opened = service.open(credentials, id).await;
-                count(&service, opened.map_or_else(refused, |lease| answer(lease, &head)))
+                count(
+                    &service,
+                    opened.map_or_else(refused, |lease| answer(lease, &head)),
+                )
             })
         }
     }
@@ -42,7 +45,7 @@ fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials
         return Err(Rejection::MethodNotAllowed);
     }
     let credentials = auth::credentials(request.headers())?;
-    let credentials = match request.extensions().get::<Peer>().and_then(Peer::address) {
+    let credentials = match request.body().peer().address() {
         Some(address) => credentials.from_address(address.ip()),
         None => credentials,
     };
@@ -53,21 +56,29 @@ fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials
 /// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache.
 pub(super) fn answer(lease: Lease, request: &impl RequestHead) -> Answer {
     let entry = lease.entry();
-    let name = entry.name().to_vec();
-    // A type that does not parse was never published; without one the name tells.
-    let media_type = entry.media_type().and_then(|text| MediaType::parse(text).ok());
+    let known = entry.derived(|entry| Known {
+        name: Name::from(entry.name()),
+        // A type that does not parse was never published; without one the name tells.
+        media_type: entry.media_type().and_then(|text| MediaType::parse(text).ok()),
+    });
     let digest = entry.digest().copied();
     let mut response = FileResponse::new(lease)
-        .named(name)
+        .named(known.name.clone())
         .cache_control(const { HeaderValue::from_static("private, no-store") })
         .vary(const { HeaderValue::from_static("authorization") });
-    if let Some(media_type) = media_type {
-        response = response.media_type(media_type);
+    if let Some(media_type) = &known.media_type {
+        response = response.media_type(media_type.clone());
     }
     if let Some(digest) = digest {
         response = response.verified_sha256(digest);
     }
     response.respond(request).map(AnswerBody::File)
+}
+
+/// What is said of a file in every answer.
+struct Known {
+    name: Name,
+    media_type: Option<MediaType>,
 }
 
 pub(super) fn refused(rejection: Rejection) -> Answer {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use beneath::Source as _;
 use beneath_catalog::{Claim, Lease};
-use beneath_serve::{Peer, RequestBody};
+use beneath_serve::RequestBody;
 use http::header::{CONTENT_RANGE, RANGE, REFERRER_POLICY, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -19,9 +19,12 @@ use crate::service::Service;
 
 pub(super) fn by_secret(service: &Arc<Service>, request: Request<RequestBody>) -> Answering {
     let service = Arc::clone(service);
-    let (parts, _) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    let address = body.peer().address().map(|address| address.ip());
     Answering::later(async move {
-        let mut answer = follow(&service, parts).await.unwrap_or_else(download::refused);
+        let mut answer = follow(&service, parts, address)
+            .await
+            .unwrap_or_else(download::refused);
         answer
             .headers_mut()
             .insert(REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
@@ -31,7 +34,7 @@ pub(super) fn by_secret(service: &Arc<Service>, request: Request<RequestBody>) -
 
 /// Only what sends content takes a use: not HEAD, not a condition that is not met, not a browser or a chat program that
 /// looks ahead.
-async fn follow(service: &Service, mut parts: Parts) -> Result<Answer, Rejection> {
+async fn follow(service: &Service, mut parts: Parts, address: Option<IpAddr>) -> Result<Answer, Rejection> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Rejection::MethodNotAllowed);
     }
@@ -47,7 +50,7 @@ async fn follow(service: &Service, mut parts: Parts) -> Result<Answer, Rejection
     {
         parts.headers.remove(RANGE);
     }
-    let (lease, claim) = open(service, &parts).await?;
+    let (lease, claim) = open(service, &parts, address).await?;
     let size = lease.file().metadata().len();
     let response = download::answer(lease, &parts);
     if parts.method == Method::GET
@@ -83,13 +86,12 @@ fn content_range(text: &str) -> Option<Range<u64>> {
     Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?)
 }
 
-async fn open(service: &Service, parts: &Parts) -> Result<(Lease, Claim), Rejection> {
+async fn open(
+    service: &Service,
+    parts: &Parts,
+    address: Option<IpAddr>,
+) -> Result<(Lease, Claim), Rejection> {
     let secret = parts.uri.path().strip_prefix("/l/").ok_or(Rejection::NotFound)?;
-    let address = parts
-        .extensions
-        .get::<Peer>()
-        .and_then(Peer::address)
-        .map(|address| address.ip());
     let client = client(address, parts.headers.get(USER_AGENT));
     service
         .open_link(secret.as_bytes().to_vec(), client, address)

@@ -59,7 +59,7 @@ impl tower_service::Service<Request<RequestBody>> for App {
         if segments_after("/l/", path).is_some_and(|link| !link.contains('/')) {
             return links::by_secret(&self.service, request);
         }
-        Answering::routed(self.router.call(request))
+        Answering::routed(self.router.call(RequestBody::extend(request)))
     }
 }
 

@@ -1,0 +1,406 @@
+//! Files that leave by sendfile, over real sockets: every byte, in its place, or a connection that visibly failed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and inspect their own trees by name"
+)]
+
+mod support;
+
+use std::convert::Infallible;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use beneath::{File, RelPath, Root, Source, Stopped, ambient_authority};
+use beneath_http::{BodyError, FileBody, FileResponse, Segment, SegmentBody};
+use beneath_serve::{Limits, RequestBody, Server};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use support::Client;
+use tempfile::TempDir;
+
+/// A folder whose files are served, each by its name.
+struct Site {
+    directory: TempDir,
+    address: SocketAddr,
+    held: Arc<AtomicBool>,
+    slices: Arc<AtomicUsize>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// What stands between the file and the connection.
+#[derive(Clone, Copy, PartialEq)]
+enum Middle {
+    Nothing,
+    /// Drops the first slice it is given.
+    Thief,
+    /// Hands out a slice of another file first, which is longer.
+    Swap,
+}
+
+struct Leased(File, Arc<AtomicBool>);
+
+impl Source for Leased {
+    fn file(&self) -> &File {
+        &self.0
+    }
+
+    fn still_held(&self) -> Result<(), Stopped> {
+        match self.1.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Stopped::new()),
+        }
+    }
+}
+
+struct Watched {
+    body: FileBody,
+    middle: Middle,
+    slices: Arc<AtomicUsize>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl SegmentBody for Watched {
+    fn poll_segment(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slice_from: u64,
+    ) -> Poll<Option<Result<Segment, BodyError>>> {
+        loop {
+            let segment = ready!(Pin::new(&mut self.body).poll_segment(cx, slice_from));
+            if let Some(Ok(Segment::Slice(slice))) = &segment {
+                let stolen = self.slices.fetch_add(1, Ordering::SeqCst) == 0 && self.middle == Middle::Thief;
+                if stolen {
+                    continue;
+                }
+                if self.middle == Middle::Swap {
+                    let zeros = Bytes::from(vec![b'!'; usize::try_from(slice.len()).unwrap()]);
+                    return Poll::Ready(Some(Ok(Segment::Frame(Frame::data(zeros)))));
+                }
+            }
+            return Poll::Ready(segment);
+        }
+    }
+}
+
+impl Site {
+    fn new(limits: Limits, middle: Middle) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Arc::new(Root::open_ambient(directory.path(), ambient_authority()).unwrap());
+        let (held, slices) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let service = {
+            let (held, slices) = (Arc::clone(&held), Arc::clone(&slices));
+            tower::service_fn(move |request: Request<RequestBody>| {
+                let path = RelPath::parse(request.uri().path().trim_start_matches('/')).unwrap();
+                let file = Leased(root.open(&path).unwrap(), Arc::clone(&held));
+                let slices = Arc::clone(&slices);
+                let response = FileResponse::new(file).respond(&request);
+                let response: Response<Watched> = response.map(|body| Watched { body, middle, slices });
+                async { Ok::<_, Infallible>(response) }
+            })
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(Server::bind("127.0.0.1:0")).unwrap();
+        let unix = directory.path().join("socket");
+        let _guard = runtime.enter();
+        let server = server.and(Server::bind_unix(unix).unwrap()).limits(limits);
+        let address = server.local_addr();
+        runtime.spawn(async { server.serve_files(service, std::future::pending()).await });
+        drop(_guard);
+        Self {
+            directory,
+            address,
+            held,
+            slices,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// A file that has rested for an hour, and no eight bytes of which are the same.
+    fn file(&self, name: &str, len: usize) -> Vec<u8> {
+        let content: Vec<u8> = (0..len as u64 / 8 + 1)
+            .flat_map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1).to_le_bytes())
+            .take(len)
+            .collect();
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, &content).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))
+            .unwrap();
+        content
+    }
+
+    fn writer(&self, name: &str) -> std::fs::File {
+        let path = self.directory.path().join(name);
+        std::fs::File::options().write(true).open(path).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client::new(std::net::TcpStream::connect(self.address).unwrap())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn get(name: &str) -> String {
+    format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// Head, and as much of the body as comes; whether that was all.
+fn answer(stream: &mut impl std::io::Read) -> (String, Vec<u8>, bool) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return (String::from_utf8(head).unwrap(), Vec::new(), false),
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1).unwrap();
+    let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+    let mut body = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    while body.len() < length {
+        let room = buffer.len().min(length - body.len());
+        match stream.read(&mut buffer[..room]) {
+            Ok(0) | Err(_) => return (head, body, false),
+            Ok(read) => body.extend_from_slice(&buffer[..read]),
+        }
+    }
+    (head, body, true)
+}
+
+#[test]
+fn every_byte_of_files_of_every_size_arrives_in_its_place() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let sizes = [
+        0,
+        1,
+        4095,
+        16_383,
+        16_384,
+        16_385,
+        65_536,
+        (1 << 20) - 1,
+        1 << 20,
+        (1 << 20) + 1,
+        9_999_999,
+    ];
+    let mut tcp = site.client().0;
+    let mut unix = std::os::unix::net::UnixStream::connect(site.directory.path().join("socket")).unwrap();
+    for size in sizes {
+        let content = site.file("file", size);
+        let before = site.slices.load(Ordering::SeqCst);
+        tcp.write_all(get("file").as_bytes()).unwrap();
+        let (_, body, whole) = answer(&mut tcp);
+        assert!(whole && body == content, "{size} over TCP");
+        let sliced = site.slices.load(Ordering::SeqCst) > before;
+        assert_eq!(sliced, size >= 16_384, "{size}");
+        unix.write_all(get("file").as_bytes()).unwrap();
+        let (_, body, whole) = answer(&mut unix);
+        assert!(whole && body == content, "{size} over a unix socket");
+    }
+}
+
+#[test]
+fn requests_that_do_not_wait_for_answers_get_all_of_them_in_order() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let large = site.file("large", 3_000_001);
+    let small = site.file("small", 100);
+    let medium = site.file("medium", 50_000);
+    let mut client = site.client();
+    client.send(get("large") + &get("small") + &get("medium") + &get("small") + &get("large"));
+    for content in [&large, &small, &medium, &small, &large] {
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(whole && body == *content);
+    }
+}
+
+#[test]
+fn ranges_and_heads_are_what_they_are_without() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let content = site.file("file", 3_000_001);
+    let mut client = site.client();
+    client.send("HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        client.0.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert_eq!(site.slices.load(Ordering::SeqCst), 0);
+    for (first, last) in [
+        (0, 99_999),
+        (1, 2_000_000),
+        (1_048_577, 3_000_000),
+        (2_999_999, 3_000_000),
+    ] {
+        client.send(format!(
+            "GET /file HTTP/1.1\r\nHost: a\r\nRange: bytes={first}-{last}\r\n\r\n"
+        ));
+        let (head, body, whole) = answer(&mut client.0);
+        assert!(head.contains(&format!("content-range: bytes {first}-{last}/3000001")));
+        assert!(whole && body == content[first..=last], "{first}-{last}");
+    }
+}
+
+#[test]
+fn no_stand_in_reaches_a_client_when_a_slice_is_dropped_unsent() {
+    let site = Site::new(Limits::default(), Middle::Thief);
+    let content = site.file("file", 3_000_001);
+    let mut client = site.client();
+    client.send(get("file"));
+    let (_, body, whole) = answer(&mut client.0);
+    // What was stolen is missing, so the rest is not what belongs there, and the promised length is never reached.
+    assert!(!whole);
+    assert!(
+        body.is_empty()
+            || content
+                .windows(body.len().min(64))
+                .any(|part| body.starts_with(part))
+    );
+    assert!(!body.windows(16).any(|part| part == [0; 16]), "stand-ins");
+}
+
+#[test]
+fn a_middleware_that_sends_other_bytes_instead_sends_these_and_nothing_else() {
+    let site = Site::new(Limits::default(), Middle::Swap);
+    site.file("file", 100_000);
+    let mut client = site.client();
+    client.send(get("file"));
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(whole && body == vec![b'!'; 100_000]);
+}
+
+/// Takes a little, lets something happen, and takes the rest.
+fn interrupted(site: &Site, happen: impl FnOnce()) -> (Vec<u8>, bool) {
+    let mut client = site.client();
+    client.send(get("file"));
+    let mut start = vec![0; 1000];
+    client.0.read_exact(&mut start).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    happen();
+    let mut all = start;
+    let whole = loop {
+        let mut buffer = vec![0; 64 * 1024];
+        match client.0.read(&mut buffer) {
+            Ok(0) => break true,
+            Ok(read) => all.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break true,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    (all, whole)
+}
+
+/// More than all buffers on the way take in.
+const LONG: usize = 64 << 20;
+
+#[test]
+fn a_right_that_falls_cuts_what_is_under_way() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    site.file("file", LONG);
+    let (body, whole) = interrupted(&site, || site.held.store(false, Ordering::SeqCst));
+    assert!(!whole && body.len() < LONG, "{} bytes", body.len());
+}
+
+#[test]
+fn a_file_that_is_cut_or_written_to_ends_in_a_reset() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    site.file("file", LONG);
+    let (body, whole) = interrupted(&site, || site.writer("file").set_len(LONG as u64 / 2).unwrap());
+    assert!(!whole && body.len() < LONG);
+
+    site.file("file", LONG);
+    let (body, whole) = interrupted(&site, || {
+        site.writer("file")
+            .write_all_at(&[0xff; 4096], LONG as u64 - 4096)
+            .unwrap();
+    });
+    assert!(!whole && body.len() < LONG);
+    assert!(!body.windows(16).any(|part| part == [0xff; 16]));
+}
+
+#[test]
+fn a_file_that_is_replaced_is_sent_whole() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let content = site.file("file", LONG);
+    let mut client = site.client();
+    client.send(get("file"));
+    let mut start = [0];
+    client.0.read_exact(&mut start).unwrap();
+    site.file("other", LONG / 2);
+    let of = |name| site.directory.path().join(name);
+    std::fs::rename(of("other"), of("file")).unwrap();
+    let (_, body, whole) = answer(&mut (&start[..]).chain(client.0));
+    assert!(whole && body == content);
+}
+
+/// Truncating and writing anew, as `cp` and editors do, leaves what is in the sockets alone: these pages are the file's no more.
+#[test]
+fn what_is_in_the_sockets_survives_a_file_that_is_written_anew() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let content = site.file("file", 200_000);
+    let mut client = site.client();
+    client.send(get("file"));
+    // It is all in the sockets by then.
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::write(site.directory.path().join("file"), vec![0xff; 200_000]).unwrap();
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(whole && body == content);
+}
+
+#[test]
+fn with_a_limit_beyond_all_files_nothing_is_sliced() {
+    let mut limits = Limits::default();
+    limits.sendfile_from = u64::MAX;
+    let site = Site::new(limits, Middle::Nothing);
+    let content = site.file("file", 3_000_001);
+    let mut client = site.client();
+    client.send(get("file"));
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(whole && body == content);
+    assert_eq!(site.slices.load(Ordering::SeqCst), 0);
+}
