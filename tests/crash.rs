@@ -32,7 +32,7 @@ fn every_publication_that_was_printed_survives_sigkill() {
     let mut cut_short = 0;
     let mut whole = Duration::ZERO;
     for round in 0..ROUNDS {
-        let names: Vec<String> = (0..50).map(|number| format!("{round}-{number}.txt")).collect();
+        let names: Vec<String> = (0..20).map(|number| format!("{round}-{number}.txt")).collect();
         for name in &names {
             fs::write(folder.path().join("files").join(name), name).unwrap();
         }
