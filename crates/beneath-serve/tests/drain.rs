@@ -59,7 +59,8 @@ fn an_unfinished_head_holds_the_drain_up_no_longer_than_a_head_may_take() {
     let server = Running::start(only(|limits| limits.header_timeout = Duration::from_secs(1)));
     let mut partial = server.client();
     partial.send("GET / HT");
-    server.client().send(GET).response();
+    let mut idle = server.client();
+    idle.send(GET).response();
     let begin = Instant::now();
     let drained = server.stop();
     assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
