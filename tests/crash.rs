@@ -13,13 +13,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beneath_tests::{Published, beneathd};
 
-const ROUNDS: u64 = 40;
+const ROUNDS: u32 = 40;
 
 #[test]
 fn every_publication_that_was_printed_survives_sigkill() {
@@ -30,17 +30,22 @@ fn every_publication_that_was_printed_survives_sigkill() {
 
     let mut acknowledged = BTreeSet::new();
     let mut cut_short = 0;
+    let mut whole = Duration::ZERO;
     for round in 0..ROUNDS {
-        let names: Vec<String> = (0..50).map(|number| format!("{round}-{number}.txt")).collect();
+        let names: Vec<String> = (0..20).map(|number| format!("{round}-{number}.txt")).collect();
         for name in &names {
             fs::write(folder.path().join("files").join(name), name).unwrap();
         }
-        // Spread over the start of the process and the writes that follow.
+        // Spread over the start of the process and the writes that follow. How long they take is measured, and now and
+        // then anew: others may be using the machine.
+        if round % 10 == 0 {
+            whole = time_to_publish(&config, &names);
+        }
         let before = acknowledged.len();
         acknowledged.extend(publish_and_kill(
             &config,
             &names,
-            Duration::from_millis(2 + round * 3 % 61),
+            whole * (round * 7 % ROUNDS) / ROUNDS,
         ));
         if acknowledged.len() < before + names.len() {
             cut_short += 1;
@@ -61,12 +66,16 @@ fn every_publication_that_was_printed_survives_sigkill() {
     );
 }
 
+fn time_to_publish(config: &Path, names: &[String]) -> Duration {
+    let begin = Instant::now();
+    let status = publish(config, names).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    begin.elapsed()
+}
+
 /// Publishes `names` in one process that is killed after `delay`, and returns the IDs it printed until then.
 fn publish_and_kill(config: &Path, names: &[String], delay: Duration) -> Vec<String> {
-    let mut command = beneathd();
-    command.args(["publish", "--json", "--config"]).arg(config);
-    command.args(names.iter().map(|name| format!("files:{name}")));
-    let mut child = command
+    let mut child = publish(config, names)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -86,6 +95,13 @@ fn publish_and_kill(config: &Path, names: &[String], delay: Duration) -> Vec<Str
         let _ = child.wait();
         reader.join().unwrap()
     })
+}
+
+fn publish(config: &Path, names: &[String]) -> Command {
+    let mut command = beneathd();
+    command.args(["publish", "--json", "--config"]).arg(config);
+    command.args(names.iter().map(|name| format!("files:{name}")));
+    command
 }
 
 fn list(config: &Path) -> BTreeSet<String> {

@@ -167,16 +167,19 @@ pub fn beneathd() -> Command {
     command
 }
 
-/// Where cargo put `beneathd`: next to the folder of this test.
+/// The one that `BENEATHD` names; without it, where cargo put it: next to the folder of this test.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("BENEATHD") {
+            return program.into();
+        }
         let test = std::env::current_exe().expect("a test knows where it is");
         let profile = test
             .parent()
             .and_then(Path::parent)
             .expect("target/PROFILE/deps/test");
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let mut build = cargo();
         build.args(["build", "--quiet", "--package", "beneathd", "--target-dir"]);
         build.arg(profile.parent().expect("target"));
         if profile.ends_with("release") {
@@ -188,4 +191,17 @@ fn program() -> &'static Path {
         );
         profile.join("beneathd")
     })
+}
+
+/// Cargo as it runs from a shell. What it tells a test of the test's own package, build scripts of dependencies take for news
+/// (ring's does), and all that stands on them would be built again.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }

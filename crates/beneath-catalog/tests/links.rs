@@ -8,17 +8,22 @@
 mod common;
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use beneath::Source as _;
 use beneath_catalog::{Catalog, Claim, FileId, Lease, LinkRequest, Options, Refusal, RefusalKind, Role};
-use common::{Place, bound, publication, user};
+use common::{Place, bound, eventually, publication, user};
 
-const GRACE: Duration = Duration::from_millis(700);
+/// So short that a test can wait for it.
+const GRACE: Duration = Duration::from_millis(1500);
 const TTL: Duration = Duration::from_secs(60);
 
 fn place() -> (Place, FileId) {
-    let place = Place::with(Options::default().link_grace(GRACE));
+    place_with(Options::default())
+}
+
+fn place_with(options: Options) -> (Place, FileId) {
+    let place = Place::with(options);
     place.write("a", &"x".repeat(usize::try_from(SIZE).unwrap()));
     let id = *place.operator().publish(&publication("a")).unwrap().value().id();
     (place, id)
@@ -47,11 +52,17 @@ fn download(place: &Place, secret: &str, client: &str) -> Result<Lease, Refusal>
     ask(&place.catalog, secret, client, 0..SIZE)
 }
 
-/// Sends so many bytes, and ends.
-fn send(lease: Lease, bytes: u64) {
+/// Sends so many bytes, ends, and is counted.
+fn send(place: &Place, lease: Lease, bytes: u64) {
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    let under_way = || {
+        let sql = "SELECT count(*) FROM link_transfers";
+        database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap()
+    };
+    let before = under_way();
     lease.meter().sent(bytes);
     drop(lease);
-    std::thread::sleep(Duration::from_millis(200)); // until it is counted
+    eventually("it is counted", || under_way() < before);
 }
 
 /// What one client does to a link of one use; `Ok` holds how much of what it asked for it is sent.
@@ -160,7 +171,7 @@ fn what_is_more_than_a_look_takes_a_use_and_what_resumes_takes_no_second() {
         let secret = link(&place, &id, 1);
         for (number, (client, bytes, expected)) in steps.iter().enumerate() {
             match (ask(&place.catalog, &secret, client, bytes.clone()), expected) {
-                (Ok(lease), Ok(sent)) => send(lease, *sent),
+                (Ok(lease), Ok(sent)) => send(&place, lease, *sent),
                 (Err(refusal), Err(kind)) => assert_eq!(refusal.kind(), *kind, "{what}, {number}"),
                 (got, _) => panic!("{what}, step {number}: {got:?}"),
             }
@@ -189,7 +200,7 @@ fn an_empty_file_is_downloaded_once_for_each_use() {
         .value()
         .id();
     let secret = link(&place, &id, 1);
-    send(ask(&place.catalog, &secret, "a", 0..0).unwrap(), 0);
+    send(&place, ask(&place.catalog, &secret, "a", 0..0).unwrap(), 0);
     ask(&place.catalog, &secret, "a", 0..0).unwrap_err();
 }
 
@@ -203,7 +214,7 @@ fn looking_takes_nothing_and_gives_no_byte() {
     }
     let lease = download(&place, &secret, "one").unwrap();
     assert!(lease.still_held().is_ok());
-    send(lease, SIZE);
+    send(&place, lease, SIZE);
     assert!(look(&place.catalog, &secret, "two").is_err());
 }
 
@@ -222,15 +233,15 @@ fn a_claim_is_good_for_one_transfer() {
 
 #[test]
 fn a_use_that_was_not_completed_is_given_back_after_the_grace() {
-    let (place, id) = place();
+    let (place, id) = place_with(Options::default().link_grace(GRACE));
     let secret = link(&place, &id, 1);
-    send(download(&place, &secret, "one").unwrap(), 3);
+    send(&place, download(&place, &secret, "one").unwrap(), 3);
     assert!(
         download(&place, &secret, "two").is_err(),
         "it is kept for whoever began"
     );
     std::thread::sleep(GRACE);
-    send(download(&place, &secret, "two").unwrap(), SIZE);
+    send(&place, download(&place, &secret, "two").unwrap(), SIZE);
     std::thread::sleep(GRACE);
     assert!(
         ask(&place.catalog, &secret, "two", 5..SIZE).is_err(),
@@ -240,12 +251,12 @@ fn a_use_that_was_not_completed_is_given_back_after_the_grace() {
 
 #[test]
 fn a_download_under_way_keeps_its_use_for_as_long_as_it_takes() {
-    let (place, id) = place();
+    let (place, id) = place_with(Options::default().link_grace(GRACE));
     let secret = link(&place, &id, 1);
     let lease = download(&place, &secret, "one").unwrap();
     std::thread::sleep(2 * GRACE);
     assert!(download(&place, &secret, "two").is_err());
-    send(lease, SIZE);
+    send(&place, lease, SIZE);
     assert_eq!(counted(&place, &id), 1);
 }
 
@@ -260,7 +271,7 @@ fn no_use_carries_more_than_eight_times_the_file() {
             break;
         };
         sent += SIZE - 1;
-        send(lease, SIZE - 1);
+        send(&place, lease, SIZE - 1);
     }
     assert!((4 * SIZE..=9 * SIZE).contains(&sent), "{sent}");
     assert_eq!(counted(&place, &id), 1);
@@ -296,7 +307,7 @@ fn of_fifty_who_want_the_last_use_at_once_one_gets_it() {
 
 #[test]
 fn what_a_dead_process_was_sending_counts_as_broken_off_when_the_next_one_starts() {
-    let (place, id) = place();
+    let (place, id) = place_with(Options::default().link_grace(GRACE));
     let secret = link(&place, &id, 1);
     let dead = place.another(bound(100).link_grace(GRACE));
     let lease = ask(&dead, &secret, "one", 0..SIZE).unwrap();
@@ -326,14 +337,7 @@ fn what_a_dead_process_was_sending_counts_as_broken_off_when_the_next_one_starts
         .unwrap();
     assert!(download(&place, &secret, "two").is_err());
     let next = place.another(bound(100).link_grace(GRACE));
-    let since = Instant::now();
-    while ask(&next, &secret, "two", 0..SIZE).is_err() {
-        assert!(
-            since.elapsed() < Duration::from_secs(20),
-            "it was never given back"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    eventually("it is given back", || ask(&next, &secret, "two", 0..SIZE).is_ok());
 }
 
 #[test]
@@ -376,15 +380,13 @@ fn a_link_is_worth_what_its_creator_may() {
 
 #[test]
 fn a_link_ends_by_the_clock() {
-    let place = Place::with(bound(100));
+    let ttl = Duration::from_millis(1500);
+    let place = Place::new();
     let id = place.publish("a", &[]);
-    let link = place
-        .operator()
-        .create_link(&id, Duration::from_millis(300), 9)
-        .unwrap()
-        .into_value();
+    let link = place.operator().create_link(&id, ttl, 9).unwrap().into_value();
     let lease = download(&place, link.reveal(), "one").unwrap();
-    std::thread::sleep(Duration::from_millis(310));
+    assert!(lease.still_held().is_ok());
+    std::thread::sleep(ttl + Duration::from_millis(10));
     assert!(lease.still_held().is_err());
     assert!(download(&place, link.reveal(), "one").is_err());
 }
@@ -421,7 +423,11 @@ fn whoever_resumes_what_a_dead_process_was_sending_completes_it() {
     database
         .execute("UPDATE link_transfers SET server = zeroblob(16)", [])
         .unwrap();
-    send(ask(&place.catalog, &secret, "one", 70_000..SIZE).unwrap(), 30_000);
+    send(
+        &place,
+        ask(&place.catalog, &secret, "one", 70_000..SIZE).unwrap(),
+        30_000,
+    );
     assert_eq!(counted(&place, &id), 1);
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{Source as _, ambient_authority};
 use beneath_catalog::{Administration, Catalog, Credentials, FileId, Lease, RefusalKind, Role};
-use common::{Place, basic, bound, group, password, subject, user};
+use common::{Place, basic, bound, eventually, group, password, subject, user};
 
 struct Scene {
     place: Place,
@@ -80,7 +80,11 @@ const LOSSES: [(&str, Holder, Loss); 14] = [
 
 impl Scene {
     fn new() -> Self {
-        let place = Place::with(bound(1000));
+        Self::with_bound(1000)
+    }
+
+    fn with_bound(milliseconds: u64) -> Self {
+        let place = Place::with(bound(milliseconds));
         place.add_user("granted");
         place.add_user("grouped");
         place.add_user("bystander");
@@ -156,16 +160,18 @@ fn whatever_is_lost_in_this_process_is_lost_when_the_act_returns() {
 
 #[test]
 fn whatever_is_lost_by_another_process_is_lost_when_its_act_returns() {
+    // So long that an act which waits the bound out cannot be taken for one that was acknowledged.
+    const BOUND: u64 = 60_000;
     for (what, holder, lose) in LOSSES {
-        let scene = Scene::new();
+        let scene = Scene::with_bound(BOUND);
         let leases = scene.leases(holder);
-        let other: Catalog = scene.place.another(bound(1000));
+        let other: Catalog = scene.place.another(bound(BOUND));
         let since = Instant::now();
         lose(&other.operator(ambient_authority()), &scene);
         let took = since.elapsed();
         scene.assert_lost(what, holder, &leases);
         assert!(
-            took < Duration::from_millis(950),
+            took < Duration::from_millis(BOUND / 6),
             "{what}: acknowledged, not waited out ({took:?})"
         );
     }
@@ -184,10 +190,12 @@ fn a_program_that_writes_the_tables_itself_revokes_too() {
 
 #[test]
 fn a_right_ends_by_the_clock_without_any_write() {
-    let place = Place::with(bound(200));
+    let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &[]);
-    let until = SystemTime::now() + Duration::from_millis(500);
+    // The password is hashed before the time runs.
+    place.catalog.authenticate(&basic("ann")).unwrap();
+    let until = SystemTime::now() + Duration::from_millis(1500);
     drop(
         place
             .operator()
@@ -207,10 +215,11 @@ fn a_right_ends_by_the_clock_without_any_write() {
 
 #[test]
 fn a_longer_grant_lets_a_lease_under_way_go_on() {
-    let place = Place::with(bound(200));
+    let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &[]);
-    let until = SystemTime::now() + Duration::from_millis(400);
+    place.catalog.authenticate(&basic("ann")).unwrap();
+    let until = SystemTime::now() + Duration::from_millis(1500);
     drop(
         place
             .operator()
@@ -219,17 +228,20 @@ fn a_longer_grant_lets_a_lease_under_way_go_on() {
     );
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
     drop(place.operator().grant(&id, &subject("user:ann"), None).unwrap());
-    std::thread::sleep(Duration::from_millis(600));
+    while SystemTime::now() < until + Duration::from_millis(100) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(lease.still_held().is_ok());
 }
 
 #[test]
 fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
-    let place = Place::with(bound(300));
+    let silence = Duration::from_millis(1100);
+    let place = Place::with(bound(1000));
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(silence);
     assert!(lease.still_held().is_ok(), "while it answers, leases live");
 
     // A table that cannot be asked is as good as a store that cannot.
@@ -238,7 +250,7 @@ fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
     foreign
         .execute_batch("PRAGMA foreign_keys = off; ALTER TABLE changes RENAME TO hidden")
         .unwrap();
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(silence);
     assert!(lease.still_held().is_err());
     assert_eq!(
         place.catalog.try_open(&basic("ann"), &id).unwrap_err().kind(),
@@ -256,11 +268,9 @@ fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
         lease.still_held().is_err(),
         "a right that has fallen does not come back"
     );
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(
-        place.catalog.open(&basic("ann"), &id).is_ok(),
-        "a new one can be had"
-    );
+    eventually("a new one can be had", || {
+        place.catalog.open(&basic("ann"), &id).is_ok()
+    });
 }
 
 #[test]
@@ -269,27 +279,25 @@ fn a_server_that_does_not_answer_is_waited_for_no_longer_than_its_bound_and_then
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let foreign = rusqlite::Connection::open(place.database()).unwrap();
-    let dead = "INSERT INTO servers (id, acknowledged, bound) VALUES (zeroblob(16), 0, 300)";
+    let bound = Duration::from_secs(2);
+    let dead = "INSERT INTO servers (id, acknowledged, bound) VALUES (zeroblob(16), 0, 2000)";
     foreign.execute(dead, []).unwrap();
 
     let since = Instant::now();
     let change = place.operator().revoke(&id, &subject("user:ann")).unwrap();
     let took = since.elapsed();
     assert_eq!(change.unanswered(), 1);
-    assert!(
-        (Duration::from_millis(300)..Duration::from_millis(900)).contains(&took),
-        "{took:?}"
-    );
+    assert!((bound..2 * bound).contains(&took), "{took:?}");
 
     let since = Instant::now();
     let change = place.operator().disable_user(&user("ann")).unwrap();
     assert_eq!(change.unanswered(), 0);
-    assert!(since.elapsed() < Duration::from_millis(250));
+    assert!(since.elapsed() < bound, "{:?}", since.elapsed());
 }
 
 #[test]
 fn a_server_that_was_given_up_registers_again_before_it_decides_from_memory() {
-    let place = Place::with(bound(200));
+    let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     drop(place.catalog.open(&basic("ann"), &id).unwrap());
@@ -302,8 +310,7 @@ fn a_server_that_was_given_up_registers_again_before_it_decides_from_memory() {
     };
     assert_eq!(servers(), 1);
     foreign.execute("DELETE FROM servers", []).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(servers(), 1);
+    eventually("it registers again", || servers() == 1);
     assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
     drop(place.catalog);
     assert_eq!(servers(), 0, "whoever stops takes its leave");
@@ -333,19 +340,20 @@ fn a_hundred_leases_fall_at_once_and_how_fast_is_said() {
         let revoked = scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(50));
             let since = Instant::now();
-            drop(
-                other
-                    .operator(ambient_authority())
-                    .revoke(&id, &subject("user:ann"))
-                    .unwrap(),
-            );
+            let operator = other.operator(ambient_authority());
+            let change = operator.revoke(&id, &subject("user:ann")).unwrap();
+            assert_eq!(change.unanswered(), 0, "acknowledged");
             (since, Instant::now())
         });
-        let mut fell = vec![None; LEASES];
-        while fell.iter().any(Option::is_none) {
-            for (lease, fell) in leases.iter().zip(&mut fell) {
-                if fell.is_none() && lease.still_held().is_err() {
-                    *fell = Some(Instant::now());
+        // When each was asked for the last time and still held.
+        let mut held = vec![Instant::now(); LEASES];
+        let mut fallen = [false; LEASES];
+        while fallen.contains(&false) {
+            for ((lease, held), fallen) in leases.iter().zip(&mut held).zip(&mut fallen) {
+                let asked = Instant::now();
+                match lease.still_held() {
+                    Ok(()) => *held = asked,
+                    Err(_) => *fallen = true,
                 }
             }
         }
@@ -354,18 +362,20 @@ fn a_hundred_leases_fall_at_once_and_how_fast_is_said() {
             "the revocation by another process returned after {:?}",
             returned - since
         );
-        fell.into_iter()
-            .flatten()
-            .map(|fell| fell - since)
+        assert!(
+            held.iter().all(|held| *held < returned),
+            "a lease was held when the revocation had returned"
+        );
+        held.into_iter()
+            .map(|held| held.saturating_duration_since(since))
             .collect::<Vec<_>>()
     });
     late.sort();
     println!(
-        "leases fell after: median {:?}, maximum {:?}",
+        "leases were held for so long after it began: median {:?}, maximum {:?}",
         late[LEASES / 2],
         late[LEASES - 1]
     );
-    assert!(late[LEASES - 1] < Duration::from_secs(1), "the bound");
 }
 
 #[test]

@@ -32,8 +32,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use support::{PATIENCE, SECRET, Stack, Tree};
 
-/// How long each race is run.
+/// How long each race is run, and how often the target must have been asked for: longer, on a machine that has much else to do.
 const LAP: Duration = Duration::from_secs(2);
+const ANSWERS: u64 = 200;
 /// The control leaks within milliseconds; it is given up on after this.
 const CONTROL: Duration = Duration::from_secs(20);
 
@@ -86,14 +87,14 @@ struct Tally {
     refused: u64,
 }
 
-/// Asks for the target over kept-alive connections for one lap. A byte of the secret ends the test.
+/// Asks for the target over a kept-alive connection for one lap. A byte of the secret ends the test.
 fn ask_for_a_lap(addr: SocketAddr, target: &str, fields: &str, public: &str) -> Tally {
     let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     let until = Instant::now() + LAP;
     let mut tally = Tally::default();
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    while Instant::now() < until {
+    while Instant::now() < until || tally.public + tally.refused < ANSWERS {
         stream.write_all(request.as_bytes()).unwrap();
         let answer = one_answer(&mut stream);
         assert!(!answer.contains(SECRET), "LEAK: {answer}");
@@ -148,7 +149,6 @@ fn race(tree: &Tree, one: &str, other: &str, file: &str, target: &str, fields: &
     let swaps = swapper.swaps.load(Ordering::Relaxed);
     println!("{target}: {tally:?} in {swaps} swaps, no leak");
     assert!(swaps > 1000, "{swaps} swaps");
-    assert!(tally.public + tally.refused > 100, "{tally:?}");
     tally
 }
 

@@ -15,17 +15,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use beneath_serve::Server;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{Client, GET, Running, quick, status};
+use support::{Client, GET, PATIENCE, Running, at_once, only, status};
 
 #[test]
 fn two_thousand_idle_connections_are_held_and_others_served() {
-    let mut limits = quick();
-    limits.idle_timeout = Duration::from_secs(30);
-    let server = Running::start(limits);
+    let server = Running::start(only(|_| {}));
     let mut idle: Vec<Client> = (0..2000)
         .map(|_| {
             let mut client = server.client();
@@ -33,13 +31,9 @@ fn two_thousand_idle_connections_are_held_and_others_served() {
             client
         })
         .collect();
-    let begin = Instant::now();
-    assert_eq!(status(&server.client().send(GET).response()), 200);
-    assert!(
-        begin.elapsed() < Duration::from_millis(300),
-        "{:?}",
-        begin.elapsed()
-    );
+    at_once(Duration::from_millis(300), || {
+        assert_eq!(status(&server.client().send(GET).response()), 200);
+    });
     for client in &mut idle {
         assert_eq!(status(&client.send(GET).response()), 200);
     }
@@ -48,10 +42,7 @@ fn two_thousand_idle_connections_are_held_and_others_served() {
 
 #[test]
 fn at_the_cap_a_connection_waits_until_there_is_room() {
-    let mut limits = quick();
-    limits.connections = 3;
-    limits.idle_timeout = Duration::from_secs(30);
-    let server = Running::start(limits);
+    let server = Running::start(only(|limits| limits.connections = 3));
     let mut held: Vec<Client> = (0..3)
         .map(|_| {
             let mut client = server.client();
@@ -67,7 +58,7 @@ fn at_the_cap_a_connection_waits_until_there_is_room() {
         .unwrap();
     assert!(waiting.0.read(&mut [0]).is_err(), "answered beyond the cap");
     held.pop();
-    waiting.0.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    waiting.0.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(status(&waiting.response()), 200);
 }
 
@@ -84,8 +75,10 @@ fn child_with_few_descriptors() {
         maximum: Some(64),
     };
     setrlimit(Resource::Nofile, few).unwrap();
-    let mut limits = quick();
-    limits.connections = 1000; // Against better knowledge: the default would leave room.
+    let limits = only(|limits| {
+        limits.idle_timeout = Duration::from_millis(1200);
+        limits.connections = 1000; // Against better knowledge: the default would leave room.
+    });
     let server = Running::start_with(async || Server::bind("127.0.0.1:0").await.unwrap().limits(limits));
     println!("listening {}", server.address);
     std::io::stdin().read_line(&mut String::new()).unwrap();

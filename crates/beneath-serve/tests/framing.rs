@@ -11,7 +11,7 @@
 mod support;
 
 use beneath_serve::Limits;
-use support::{GET, Running, count, quick, status};
+use support::{GET, Running, count, only, status};
 
 /// Whatever comes after a refused head is not looked at: a second request in there is not answered.
 #[test]
@@ -198,11 +198,10 @@ fn a_body_that_nobody_reads_is_not_taken_for_a_request() {
 
 #[test]
 fn a_body_of_a_get_is_not_waited_for() {
-    let server = Running::start(quick());
+    let server = Running::start(only(|_| {}));
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome of it");
-    let (after, _) = client.closed_within(std::time::Duration::from_millis(500));
-    assert!(after.as_millis() < 500);
+    assert_eq!(status(&client.rest()), 200);
 }
 
 #[test]

@@ -20,7 +20,7 @@ const PEER: &str = "GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn a_handler_finds_the_address_of_its_client() {
-    let server = Running::start(support::quick());
+    let server = Running::start(support::only(|_| {}));
     let mut client = server.client();
     let address = client.0.local_addr().unwrap();
     let answer = client.send(PEER).rest();

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use beneath_serve::{Server, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use support::{Client, Running, quick, status};
+use support::{Client, PATIENCE, Running, at_once, only, status};
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -47,7 +47,7 @@ fn serve(dir: &Path) -> Running {
         Server::bind("127.0.0.1:0")
             .await
             .unwrap()
-            .limits(quick())
+            .limits(only(|_| {}))
             .tls(tls)
     })
 }
@@ -151,7 +151,7 @@ fn a_changed_certificate_is_taken_up_and_open_connections_go_on() {
         if certificate(&stream) == new {
             break;
         }
-        assert!(begin.elapsed() < Duration::from_secs(6), "not reloaded");
+        assert!(begin.elapsed() < PATIENCE, "not reloaded");
         sleep(Duration::from_millis(100));
     }
     assert!(!signal.reload().unwrap(), "nothing changed since");
@@ -177,21 +177,20 @@ fn a_handshake_that_does_not_end_is_cut_and_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     certify(dir.path());
     let tls = Tls::from_pem_files(dir.path().join("cert.pem"), dir.path().join("key.pem")).unwrap();
-    let mut limits = quick();
-    limits.handshakes = 1;
+    let limits = only(|limits| {
+        limits.handshakes = 1;
+        limits.handshake_timeout = Duration::from_secs(3);
+    });
     let server =
         Running::start_with(async || Server::bind("127.0.0.1:0").await.unwrap().limits(limits).tls(tls));
     let mut silent: Vec<Client> = (0..4).map(|_| server.client()).collect();
     silent[0].send(b"\x16\x03\x01\x02\x00\x01");
-    let begin = Instant::now();
-    assert_eq!(status(&ask(&mut connect(&server, &[], &[&TLS13]))), 200);
-    assert!(
-        begin.elapsed() < Duration::from_millis(400),
-        "{:?}",
-        begin.elapsed()
-    );
+    at_once(Duration::from_millis(400), || {
+        assert_eq!(status(&ask(&mut connect(&server, &[], &[&TLS13]))), 200);
+    });
+    assert!(silent.iter().all(Client::is_held), "they were not waited for");
     for client in &mut silent {
-        client.closed_within(Duration::from_millis(1500));
+        client.closed();
     }
 }
 
@@ -200,9 +199,7 @@ fn silent_handshakes_do_not_keep_others_from_shaking_hands() {
     let dir = tempfile::tempdir().unwrap();
     certify(dir.path());
     let tls = Tls::from_pem_files(dir.path().join("cert.pem"), dir.path().join("key.pem")).unwrap();
-    let mut limits = quick();
-    limits.handshakes = 1;
-    limits.handshake_timeout = Duration::from_secs(5);
+    let limits = only(|limits| limits.handshakes = 1);
     let server =
         Running::start_with(async || Server::bind("127.0.0.1:0").await.unwrap().limits(limits).tls(tls));
     // Some say nothing, some only hello.
@@ -214,13 +211,9 @@ fn silent_handshakes_do_not_keep_others_from_shaking_hands() {
         held.push(hello.sock);
     }
     sleep(Duration::from_millis(300));
-    let begin = Instant::now();
-    assert_eq!(status(&ask(&mut connect(&server, &[], &[&TLS13]))), 200);
-    assert!(
-        begin.elapsed() < Duration::from_millis(400),
-        "{:?}",
-        begin.elapsed()
-    );
+    at_once(Duration::from_millis(400), || {
+        assert_eq!(status(&ask(&mut connect(&server, &[], &[&TLS13]))), 200);
+    });
 }
 
 /// Accepts any certificate: what is tested is which one comes.

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beneath::{RelPath, Root, ambient_authority};
 use beneath_catalog::{
@@ -77,6 +77,16 @@ impl Place {
             publication = publication.to(self::subject(subject), None);
         }
         *self.operator().publish(&publication).unwrap().value().id()
+    }
+}
+
+/// Waits until this is so; fails if it does not become so on a machine however busy.
+#[track_caller]
+pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(20), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
