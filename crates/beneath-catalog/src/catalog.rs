@@ -24,7 +24,7 @@ use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
 use crate::throttle::Rate;
-use crate::trail::{Actor, Event, Object};
+use crate::trail::{Actor, Event, Object, Sent};
 
 /// Who may have which file, as of when.
 ///
@@ -370,7 +370,7 @@ impl Catalog {
                 revision: serving.feed.revision(),
                 outcome: "refused",
                 reason: Some(refusal.reason()),
-                bytes: None,
+                sent: Sent::None,
                 address,
             });
         }

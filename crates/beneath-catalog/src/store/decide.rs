@@ -91,9 +91,10 @@ fn permit_user(
     entry: (EntrySeq, Option<UserId>),
     now: Millis,
 ) -> Result<Permit, Refusal> {
-    let user = user_by_id(snapshot, user)?
-        .filter(|user| user.epoch == epoch)
-        .ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
+    let user = user_by_id(snapshot, user)?.ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
+    if user.epoch != epoch {
+        return Err(Refusal::unauthenticated(Reason::PasswordChanged));
+    }
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
