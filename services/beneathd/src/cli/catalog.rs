@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beneath::{Root, ambient_authority};
 use beneath_catalog::{
@@ -109,7 +110,11 @@ fn options(config: &Config) -> Options {
     Options::default()
         .revocation_bound(config.revocation_bound)
         .audit_retention(config.audit.retention, config.audit.records)
+        .failed_logins(config.failed_logins, REFILL)
 }
+
+/// After this long one more login may fail.
+const REFILL: Duration = Duration::from_secs(2);
 
 /// A published file, as it is printed.
 #[derive(Debug, Serialize)]

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::catalog::PublishedFile;
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Take files out of the catalog, with their grants; the files themselves stay
@@ -16,6 +17,8 @@ pub(super) struct Unpublish {
     /// IDs of files, as `list` shows them
     #[arg(required = true)]
     id: Vec<FileId>,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     common: Common,
 }
@@ -68,6 +71,11 @@ pub(super) struct Show {
 impl Unpublish {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let catalog = catalog::existing(&self.common.config()?)?;
+        let ids: Vec<_> = self.id.iter().map(ToString::to_string).collect();
+        self.confirmation.ask(&format!(
+            "Unpublish {}, with all grants and links?",
+            ids.join(", ")
+        ))?;
         for id in &self.id {
             catalog::settled(catalog::operator(&catalog).unpublish(id)?, self.common.output());
             self.common.output().done("file", id, "unpublished");

@@ -3,6 +3,7 @@
 use beneath_catalog::{GroupName, UserName};
 use clap::{Args, Subcommand};
 
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Manage groups
@@ -18,7 +19,7 @@ enum Act {
     /// Add a group
     Add(Named),
     /// Remove a group and all that was granted to it
-    Remove(Named),
+    Remove(Remove),
     /// Put a user into a group
     Join(Membership),
     /// Take a user out of a group
@@ -32,6 +33,17 @@ enum Act {
 struct Named {
     /// The name of the group
     group: GroupName,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group remove finance")]
+struct Remove {
+    /// The name of the group
+    group: GroupName,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     common: Common,
 }
@@ -58,7 +70,7 @@ impl Group {
     pub(super) fn run(&self) -> Result<(), Failure> {
         match &self.act {
             Act::Add(named) => named.add(),
-            Act::Remove(named) => named.remove(),
+            Act::Remove(remove) => remove.run(),
             Act::Join(membership) => membership.join(),
             Act::Leave(membership) => membership.leave(),
             Act::List(list) => list.run(),
@@ -76,8 +88,12 @@ impl Named {
         self.common.output().done("group", &self.group, "added");
         Ok(())
     }
+}
 
-    fn remove(&self) -> Result<(), Failure> {
+impl Remove {
+    fn run(&self) -> Result<(), Failure> {
+        let question = format!("Remove group {}, with all that was granted to it?", self.group);
+        self.confirmation.ask(&question)?;
         catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
         self.common.output().done("group", &self.group, "removed");
         Ok(())

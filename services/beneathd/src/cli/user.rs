@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::Output;
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Manage users
@@ -31,7 +32,7 @@ enum Act {
     /// Give a disabled user their rights back
     Enable(Named),
     /// Remove a user and all that was granted to them
-    Remove(Named),
+    Remove(Remove),
     /// List users
     List(List),
 }
@@ -82,6 +83,17 @@ struct Named {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd user remove alice")]
+struct Remove {
+    /// What they log in with
+    name: UserName,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user list --json")]
 struct List {
     #[command(flatten)]
@@ -103,7 +115,7 @@ impl User {
             Act::Role(role) => role.run(),
             Act::Disable(user) => user.disable(),
             Act::Enable(user) => user.enable(),
-            Act::Remove(user) => user.remove(),
+            Act::Remove(user) => user.run(),
             Act::List(list) => list.run(),
         }
     }
@@ -165,8 +177,12 @@ impl Named {
         self.common.output().done("user", &self.name, "enabled");
         Ok(())
     }
+}
 
-    fn remove(&self) -> Result<(), Failure> {
+impl Remove {
+    fn run(&self) -> Result<(), Failure> {
+        let question = format!("Remove user {}, with all that was granted to them?", self.name);
+        self.confirmation.ask(&question)?;
         catalog::act(&self.common, |operator| operator.remove_user(&self.name))?;
         self.common.output().done("user", &self.name, "removed");
         Ok(())
