@@ -74,9 +74,9 @@ pub(super) fn operator(catalog: &Catalog) -> Administration<'_> {
 pub(super) fn act<T>(
     common: &Common,
     act: impl FnOnce(&Administration<'_>) -> Result<Change<T>, AdminError>,
-) -> Result<T, Failure> {
+) -> Result<Change<T>, Failure> {
     let catalog = existing(&common.config()?)?;
-    Ok(settled(act(&operator(&catalog))?, common.output()))
+    Ok(act(&operator(&catalog))?)
 }
 
 /// Everything there is of a list, page by page.
@@ -97,12 +97,7 @@ pub(super) fn all_pages<T>(
 
 /// The value of a change that is effective everywhere, or a word on who did not say so.
 pub(super) fn settled<T>(change: Change<T>, output: Output) -> T {
-    if change.unanswered() > 0 {
-        output.remark(&format!(
-            "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
-            change.unanswered()
-        ));
-    }
+    output.effect(&change);
     change.into_value()
 }
 

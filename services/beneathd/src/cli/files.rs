@@ -77,8 +77,8 @@ impl Unpublish {
             ids.join(", ")
         ))?;
         for id in &self.id {
-            catalog::settled(catalog::operator(&catalog).unpublish(id)?, self.common.output());
-            self.common.output().done("file", id, "unpublished");
+            let change = catalog::operator(&catalog).unpublish(id)?;
+            self.common.output().done("file", id, "unpublished", &change);
         }
         Ok(())
     }
@@ -87,22 +87,25 @@ impl Unpublish {
 impl Grant {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let expires = expiry(self.expires)?;
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.grant(&self.id, &self.subject, expires)
         })?;
         self.common
             .output()
-            .done("file", &self.id, &format!("granted to {}", self.subject));
+            .done("file", &self.id, &format!("granted to {}", self.subject), &change);
         Ok(())
     }
 }
 
 impl Revoke {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.revoke(&self.id, &self.subject))?;
-        self.common
-            .output()
-            .done("file", &self.id, &format!("revoked from {}", self.subject));
+        let change = catalog::act(&self.common, |operator| operator.revoke(&self.id, &self.subject))?;
+        self.common.output().done(
+            "file",
+            &self.id,
+            &format!("revoked from {}", self.subject),
+            &change,
+        );
         Ok(())
     }
 }

@@ -81,11 +81,8 @@ impl Group {
 impl Named {
     fn add(&self) -> Result<(), Failure> {
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
-        catalog::settled(
-            catalog::operator(&catalog).add_group(&self.group)?,
-            self.common.output(),
-        );
-        self.common.output().done("group", &self.group, "added");
+        let change = catalog::operator(&catalog).add_group(&self.group)?;
+        self.common.output().done("group", &self.group, "added", &change);
         Ok(())
     }
 }
@@ -94,31 +91,37 @@ impl Remove {
     fn run(&self) -> Result<(), Failure> {
         let question = format!("Remove group {}, with all that was granted to it?", self.group);
         self.confirmation.ask(&question)?;
-        catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
-        self.common.output().done("group", &self.group, "removed");
+        let change = catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
+        self.common
+            .output()
+            .done("group", &self.group, "removed", &change);
         Ok(())
     }
 }
 
 impl Membership {
     fn join(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.join_group(&self.group, &self.user)
         })?;
-        self.common
-            .output()
-            .done("user", &self.user, &format!("is in group {}", self.group));
+        self.common.output().done(
+            "user",
+            &self.user,
+            &format!("is in group {}", self.group),
+            &change,
+        );
         Ok(())
     }
 
     fn leave(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.leave_group(&self.group, &self.user)
         })?;
         self.common.output().done(
             "user",
             &self.user,
             &format!("is not in group {} any more", self.group),
+            &change,
         );
         Ok(())
     }

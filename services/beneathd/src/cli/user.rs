@@ -136,8 +136,7 @@ impl Add {
         let password = self.password.read()?;
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
         let change = catalog::operator(&catalog).add_user(&self.name, &password, self.role)?;
-        catalog::settled(change, self.common.output());
-        self.common.output().done("user", &self.name, "added");
+        self.common.output().done("user", &self.name, "added", &change);
         Ok(())
     }
 }
@@ -145,36 +144,36 @@ impl Add {
 impl Passwd {
     fn run(&self) -> Result<(), Failure> {
         let password = self.password.read()?;
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.set_password(&self.name, &password)
         })?;
         self.common
             .output()
-            .done("user", &self.name, "has a new password");
+            .done("user", &self.name, "has a new password", &change);
         Ok(())
     }
 }
 
 impl SetRole {
     fn run(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.set_role(&self.name, self.role))?;
+        let change = catalog::act(&self.common, |operator| operator.set_role(&self.name, self.role))?;
         self.common
             .output()
-            .done("user", &self.name, &format!("is {}", self.role));
+            .done("user", &self.name, &format!("is {}", self.role), &change);
         Ok(())
     }
 }
 
 impl Named {
     fn disable(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.disable_user(&self.name))?;
-        self.common.output().done("user", &self.name, "disabled");
+        let change = catalog::act(&self.common, |operator| operator.disable_user(&self.name))?;
+        self.common.output().done("user", &self.name, "disabled", &change);
         Ok(())
     }
 
     fn enable(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.enable_user(&self.name))?;
-        self.common.output().done("user", &self.name, "enabled");
+        let change = catalog::act(&self.common, |operator| operator.enable_user(&self.name))?;
+        self.common.output().done("user", &self.name, "enabled", &change);
         Ok(())
     }
 }
@@ -183,8 +182,8 @@ impl Remove {
     fn run(&self) -> Result<(), Failure> {
         let question = format!("Remove user {}, with all that was granted to them?", self.name);
         self.confirmation.ask(&question)?;
-        catalog::act(&self.common, |operator| operator.remove_user(&self.name))?;
-        self.common.output().done("user", &self.name, "removed");
+        let change = catalog::act(&self.common, |operator| operator.remove_user(&self.name))?;
+        self.common.output().done("user", &self.name, "removed", &change);
         Ok(())
     }
 }
