@@ -128,7 +128,7 @@ fn check_reports_all_problems_at_once() {
     let house = House::build();
     house.configure(
         "listen = \"nowhere\"\nrevocation_bound = \"soon\"\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
-         [audit]\nretention = \"1s\"\nrecords = 3\n",
+         failed_logins = 0\n[audit]\nretention = \"1s\"\nrecords = 3\n",
     );
     house.run(&["check"]).fails(
         2,
@@ -137,6 +137,7 @@ fn check_reports_all_problems_at_once() {
             "soon",
             "a/b",
             "limits.connections",
+            "limits.failed_logins",
             "audit.retention",
             "audit.records",
         ],

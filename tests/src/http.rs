@@ -78,3 +78,69 @@ fn parse(bytes: &[u8]) -> Answer {
         body: bytes[end + 4..].to_vec(),
     }
 }
+
+/// A connection that stays open from request to request.
+#[derive(Debug)]
+pub struct Connection {
+    server: SocketAddr,
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(server: SocketAddr) -> Self {
+        let stream = connect(server);
+        Self { server, stream }
+    }
+
+    /// Sends a request and reads its answer, over a new connection if the server has closed this one.
+    pub fn ask(&mut self, request: &str) -> Answer {
+        self.ask_unless_cut(request).expect("a whole answer")
+    }
+
+    /// As [`ask`](Self::ask), or `None` if the answer was cut off.
+    pub fn ask_unless_cut(&mut self, request: &str) -> Option<Answer> {
+        for _ in 0..2 {
+            let mut bytes = Vec::new();
+            match self.exchange(request, &mut bytes) {
+                Some(answer) => return Some(answer),
+                None => self.stream = connect(self.server),
+            }
+            if !bytes.is_empty() {
+                return None;
+            }
+        }
+        panic!("no answer over a new connection");
+    }
+
+    /// `None` if it was closed before the answer was whole.
+    fn exchange(&mut self, request: &str, bytes: &mut Vec<u8>) -> Option<Answer> {
+        self.stream.write_all(request.as_bytes()).ok()?;
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(read @ 1..) => bytes.extend(&buffer[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    panic!("no answer for 20 seconds")
+                }
+                _ => return None,
+            }
+            if !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
+                continue;
+            }
+            let answer = parse(bytes);
+            let length = answer.field("content-length").expect("a length");
+            if answer.body.len() >= length.parse().expect("a number") {
+                return Some(answer);
+            }
+        }
+    }
+}
+
+fn connect(server: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(server).expect("the server listens");
+    stream.set_nodelay(true).expect("a TCP socket");
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).expect("a timeout");
+    stream
+}

@@ -15,6 +15,7 @@ pub mod h2;
 pub mod house;
 pub mod http;
 pub mod service;
+pub mod terminal;
 pub mod trees;
 
 pub use api::Api;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
-use beneath::{File, Root};
+use beneath::{File, RelPath, Root};
 use rusqlite::Connection;
 
 use crate::authentication::{Authenticator, Identified, Rehashed};
@@ -15,7 +15,7 @@ use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
 use crate::pin::{Patience, Pins};
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, RefusalKind};
 use crate::revocation::memory::Memory;
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
@@ -24,7 +24,7 @@ use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
 use crate::throttle::Rate;
-use crate::trail::{Actor, Event, Object};
+use crate::trail::{Actor, Event, Object, Sent};
 
 /// Who may have which file, as of when.
 ///
@@ -82,7 +82,7 @@ pub struct Options {
 }
 
 /// How a request is told from one that is not allowed to wait.
-pub(crate) type Opener = fn(&Root, &beneath::RelPath) -> Result<File, beneath::Error>;
+pub(crate) type Opener = fn(&Root, &RelPath) -> Result<File, beneath::Error>;
 
 impl Catalog {
     /// Opens the catalog that is there.
@@ -174,16 +174,29 @@ impl Catalog {
         }
         // Also every "no" is the store's, so that all take the same time.
         for _ in 0..ATTEMPTS {
-            let (decision, revision) = match self.decide_known(&serving.feed, credentials, id)? {
-                Some(decided) => decided,
-                None => self.decide(&serving.feed, credentials, id)?,
-            };
+            let decided = self
+                .decide_known(&serving.feed, credentials, id)
+                .and_then(|known| known.map_or_else(|| self.decide(&serving.feed, credentials, id), Ok))
+                .inspect_err(|refusal| self.open_in_vain(refusal));
+            let (decision, revision) = decided?;
             let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
             if let Ok(lease) = Lease::new(file, decision, revision, credentials.address, serving) {
                 return Ok(lease.recorded());
             }
         }
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+    }
+
+    /// What has vanished was looked for in vain: without blocking, from memory, and when the store had decided. So is what
+    /// nobody may have, or the time would tell which it is.
+    fn open_in_vain(&self, refusal: &Refusal) {
+        if refusal.kind() != RefusalKind::NotFound {
+            return;
+        }
+        let root = sync::read(&self.roots).values().next().cloned();
+        if let (Some(root), Ok(nothing)) = (root, RelPath::parse(NOTHING)) {
+            (0..3).for_each(|_| drop(root.open(&nothing)));
+        }
     }
 
     fn recall_and_open(&self, serving: &Serving, credentials: &Credentials, id: &FileId) -> Option<Lease> {
@@ -370,7 +383,7 @@ impl Catalog {
                 revision: serving.feed.revision(),
                 outcome: "refused",
                 reason: Some(refusal.reason()),
-                bytes: None,
+                sent: Sent::None,
                 address,
             });
         }
@@ -528,6 +541,9 @@ impl Options {
         self
     }
 }
+
+/// A name that no file has.
+const NOTHING: &str = ".beneath-nothing";
 
 /// How often a decision that was overtaken is made again.
 pub(crate) const ATTEMPTS: usize = 8;

@@ -16,7 +16,7 @@ use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
 use crate::subject::UserName;
-use crate::trail::{Actor, Event, Object, Trail};
+use crate::trail::{Actor, Event, Object, Sent, Trail};
 
 /// An open file, and the right to read it for as long as the decision holds that allowed it.
 ///
@@ -158,7 +158,7 @@ impl Lease {
         serving: &Serving,
     ) -> Result<Self, Overtaken> {
         let file = Arc::new(file);
-        let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::clone(&file));
+        let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::downgrade(&file));
         let right = Arc::new(Right::new(decision, pinned));
         let place = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {
@@ -199,7 +199,7 @@ impl Lease {
         Meter(Arc::clone(&self.right))
     }
 
-    fn event(&self, event: &'static str, outcome: &'static str, bytes: Option<u64>) -> Event {
+    fn event(&self, event: &'static str, outcome: &'static str, sent: Sent) -> Event {
         Event {
             at: Millis::now(),
             actor: self.right.decision.actor(),
@@ -207,15 +207,19 @@ impl Lease {
             object: Object::File(self.right.decision.entry.id),
             revision: self.revision.as_u64(),
             outcome,
-            reason: None,
-            bytes,
+            reason: self.right.why_fallen(),
+            sent,
             address: self.address,
         }
     }
 
-    /// Writes down that it was given.
+    /// Writes down that it was given, and what was sent over it if that is known by then.
     pub(crate) fn recorded(self) -> Self {
-        self.trail.add(self.event("open", "allowed", None));
+        let sent = Sent::SoFar(Arc::clone(&self.right));
+        self.trail.add(Event {
+            reason: None,
+            ..self.event("open", "allowed", sent)
+        });
         self
     }
 }
@@ -253,7 +257,7 @@ impl Source for Lease {
         if self.feed.holds(&self.right) {
             return Ok(());
         }
-        self.right.fall();
+        self.right.fall(self.feed.why_not(&self.right));
         Err(Stopped::new())
     }
 
@@ -273,13 +277,16 @@ impl Drop for Lease {
             self.feed.registry.forget(place);
         }
         let sent = self.right.sent.load(Ordering::Relaxed);
-        // That it was given is in the trail; only a different end than the one expected is worth another record.
         let complete = self.right.complete.load(Ordering::Relaxed);
-        match self.right.has_fallen() {
-            _ if complete => {}
-            true => self.trail.add(self.event("transfer", "cut", Some(sent))),
-            false if sent > 0 => self.trail.add(self.event("transfer", "aborted", Some(sent))),
-            false => {}
+        let is_written = self.right.end();
+        let ended = match self.right.has_fallen() {
+            // The record that it was given says it all, unless that was written before.
+            _ if complete => is_written.then_some("complete"),
+            true => Some("cut"),
+            false => (sent > 0).then_some("aborted"),
+        };
+        if let Some(ended) = ended {
+            self.trail.add(self.event("transfer", ended, Sent::Bytes(sent)));
         }
         if let Some(ended) = self.over.as_ref().and_then(|over| over.end(sent, &self.feed)) {
             self.trail.add_ended(ended);

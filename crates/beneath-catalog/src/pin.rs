@@ -52,7 +52,7 @@ impl Pins {
         if patience == Patience::None {
             return Err(Refusal::WOULD_BLOCK);
         }
-        let digest = digest(file, |_| ())?;
+        let digest = digest(file, |_, _| ())?;
         let mut digests = lock(&self.digests);
         make_room(&mut digests);
         digests.insert(state, digest);
@@ -87,8 +87,8 @@ pub(crate) fn state(metadata: &Metadata) -> Vec<u8> {
     bytes
 }
 
-/// SHA-256 of the content; `progress` hears how many bytes have been read.
-pub(crate) fn digest(file: &File, mut progress: impl FnMut(u64)) -> Result<[u8; 32], Error> {
+/// SHA-256 of the content; `progress` hears how many bytes of how many have been read.
+pub(crate) fn digest(file: &File, mut progress: impl FnMut(u64, u64)) -> Result<[u8; 32], Error> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut offset = 0;
@@ -98,7 +98,7 @@ pub(crate) fn digest(file: &File, mut progress: impl FnMut(u64)) -> Result<[u8; 
             read => {
                 hasher.update(&buffer[..read]);
                 offset += read as u64;
-                progress(offset);
+                progress(offset, file.metadata().len());
             }
         }
     }

@@ -37,7 +37,7 @@ pub enum RefusalKind {
     WouldBlock,
 }
 
-/// The true reason of a [`Refusal`]. Never for a client.
+/// The true reason of a [`Refusal`], or of the fall of a [`Lease`](crate::Lease). Never for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -47,6 +47,8 @@ pub enum Reason {
     UnknownUser,
     /// The password is another.
     WrongPassword,
+    /// The password was changed since they were allowed.
+    PasswordChanged,
     /// The user is disabled.
     DisabledUser,
     /// There is no such token, or it expired or was revoked.
@@ -77,6 +79,8 @@ pub enum Reason {
     Store,
     /// The answer is not in memory.
     NotInMemory,
+    /// Whoever served it has stopped.
+    Stopped,
 }
 
 impl Refusal {

@@ -9,8 +9,8 @@ pub(crate) mod memory;
 pub(crate) mod registry;
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 use crate::entry::EntrySeq;
 use crate::lease::Decision;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::{Reason, Refusal, RefusalKind};
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Revision, Store, StoreError, links, lock, servers};
 use memory::Memory;
@@ -54,13 +54,16 @@ pub(crate) struct Right {
     pub(crate) decision: Decision,
     pub(crate) sent: AtomicU64,
     pub(crate) complete: AtomicBool,
+    /// Whether its record in the trail is written, or its transfer has ended: which came first.
+    recorded: AtomicU8,
     fallen: AtomicBool,
+    why_fallen: OnceLock<Reason>,
     /// In milliseconds since 1970.
     until: AtomicI64,
     /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
     deadline: AtomicU64,
     /// A file pinned by content, to notice that it is being replaced.
-    pinned: Option<Arc<File>>,
+    pinned: Option<Weak<File>>,
 }
 
 /// What a number of changes touched.
@@ -178,7 +181,7 @@ impl Feed {
             Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
                 return Err(StoreError::unreachable());
             }
-            Err(_) => right.fall(),
+            Err(refusal) => right.fall(refusal.reason()),
         }
         Ok(())
     }
@@ -229,7 +232,7 @@ impl Feed {
         *lock(&self.stopping) = true;
         self.stop.notify_all();
         for right in self.registry.live(|_| true) {
-            right.fall();
+            right.fall(Reason::Stopped);
         }
         self.valid_until.store(0, Ordering::SeqCst);
         // If this fails, the next change that waits for it in vain removes it.
@@ -247,6 +250,15 @@ impl Feed {
         !right.fallen.load(Ordering::SeqCst)
             && now < right.deadline.load(Ordering::Relaxed)
             && now < self.valid_until.load(Ordering::SeqCst)
+    }
+
+    /// Why `right` does not hold.
+    pub(crate) fn why_not(&self, right: &Right) -> Reason {
+        if self.now() >= right.deadline.load(Ordering::Relaxed) {
+            Reason::Expired
+        } else {
+            Reason::Store
+        }
     }
 
     /// When `until` comes by a clock that nobody sets, in nanoseconds after the feed started.
@@ -272,11 +284,13 @@ impl Feed {
 }
 
 impl Right {
-    pub(crate) fn new(decision: Decision, pinned: Option<Arc<File>>) -> Self {
+    pub(crate) fn new(decision: Decision, pinned: Option<Weak<File>>) -> Self {
         Self {
             sent: AtomicU64::new(0),
             complete: AtomicBool::new(false),
+            recorded: AtomicU8::new(NEITHER),
             fallen: AtomicBool::new(false),
+            why_fallen: OnceLock::new(),
             until: AtomicI64::new(decision.until.map_or(i64::MAX, |until| until.0)),
             deadline: AtomicU64::new(decision.deadline),
             pinned,
@@ -288,9 +302,30 @@ impl Right {
         self.fallen.load(Ordering::SeqCst)
     }
 
-    /// For ever: there is no way back.
-    pub(crate) fn fall(&self) {
+    /// For ever: there is no way back. Of several reasons the first counts.
+    pub(crate) fn fall(&self, why: Reason) {
+        let _ = self.why_fallen.set(why);
         self.fallen.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn why_fallen(&self) -> Option<Reason> {
+        self.why_fallen.get().copied()
+    }
+
+    /// The transfer is over. Whether the record that it began was written before.
+    pub(crate) fn end(&self) -> bool {
+        self.recorded.swap(ENDED, Ordering::AcqRel) == WRITTEN
+    }
+
+    /// The record that the transfer began is being written. How many bytes it was, if it is over and no other record
+    /// says so.
+    pub(crate) fn written(&self) -> Option<u64> {
+        let before = self
+            .recorded
+            .compare_exchange(NEITHER, WRITTEN, Ordering::AcqRel, Ordering::Acquire);
+        let sent = self.sent.load(Ordering::Relaxed);
+        let is_whole = sent == 0 || self.complete.load(Ordering::Relaxed);
+        (before == Err(ENDED) && is_whole).then_some(sent)
     }
 
     fn may_lapse(&self) -> bool {
@@ -299,9 +334,12 @@ impl Right {
 
     /// What ends without any write to the store: time, and the content that was pinned.
     fn lapse(&self, now: Millis) {
-        let expired = self.until.load(Ordering::Relaxed) <= now.0;
-        if expired || self.pinned.as_deref().is_some_and(was_changed) {
-            self.fall();
+        if self.until.load(Ordering::Relaxed) <= now.0 {
+            self.fall(Reason::Expired);
+        }
+        let pinned = self.pinned.as_ref().and_then(Weak::upgrade);
+        if pinned.is_some_and(|file| was_changed(&file)) {
+            self.fall(Reason::Replaced);
         }
     }
 
@@ -361,6 +399,11 @@ fn was_changed(file: &File) -> bool {
         .map_or(true, |now| now.version() != file.metadata().version())
 }
 
+/// States of [`Right::recorded`].
+const NEITHER: u8 = 0;
+const WRITTEN: u8 = 1;
+const ENDED: u8 = 2;
+
 const RENEW_LINKS: Duration = Duration::from_secs(15);
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -369,7 +412,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl From<registry::Overtaken> for Refusal {
     fn from(_: registry::Overtaken) -> Self {
-        Self::busy(Duration::from_secs(1), crate::refusal::Reason::Overtaken)
+        Self::busy(Duration::from_secs(1), Reason::Overtaken)
     }
 }
 

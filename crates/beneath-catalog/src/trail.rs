@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::file_id::FileId;
 use crate::refusal::Reason;
+use crate::revocation::Right;
 use crate::store::retention::{self, Pruned, Retention};
 use crate::store::{Millis, Store, StoreError, audit, links, lock};
 use crate::subject::UserName;
@@ -40,8 +41,18 @@ pub(crate) struct Event {
     pub(crate) revision: u64,
     pub(crate) outcome: &'static str,
     pub(crate) reason: Option<Reason>,
-    pub(crate) bytes: Option<u64>,
+    pub(crate) sent: Sent,
     pub(crate) address: Option<IpAddr>,
+}
+
+/// How many bytes were sent.
+pub(crate) enum Sent {
+    /// It is not about bytes.
+    None,
+    Bytes(u64),
+    /// Asked when the record is written: what has ended by then is one record, with its bytes, and costs whoever sends
+    /// nothing.
+    SoFar(Arc<Right>),
 }
 
 /// To what.
@@ -59,6 +70,16 @@ pub(crate) enum Actor {
     Claimed(Box<str>),
     Link(i64),
     Unknown,
+}
+
+impl Sent {
+    pub(crate) fn when_written(&self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Bytes(bytes) => Some(*bytes),
+            Self::SoFar(right) => right.written(),
+        }
+    }
 }
 
 impl Trail {
@@ -238,7 +259,7 @@ fn in_transaction<T>(
     done
 }
 
-/// Some 2 MB.
+/// Some 4 MB, with what they are about.
 const MAX_QUEUED: usize = 1 << 14;
 
 /// So many events the queue has room for between two batches.

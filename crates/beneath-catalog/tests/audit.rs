@@ -75,6 +75,120 @@ fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
     assert!(find("publish", "done").object.contains(&id.to_string()));
 }
 
+/// The records about transfers of one catalog: event, outcome, bytes, reason.
+fn transfers(trail: &[AuditRecord]) -> Vec<(&str, &str, Option<u64>, Option<&str>)> {
+    let about = trail.iter().filter(|r| ["open", "transfer"].contains(&&*r.event));
+    about
+        .map(|r| (&*r.event, &*r.outcome, r.bytes, r.reason.as_deref()))
+        .collect()
+}
+
+#[test]
+fn a_transfer_that_is_soon_complete_is_one_record_with_the_bytes_that_were_sent() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    lease.meter().sent(7);
+    lease.meter().complete();
+    drop(lease);
+    let looked = place.catalog.open(&basic("ann"), &id).unwrap(); // HEAD
+    drop(looked);
+    place.catalog.open(&basic("nobody"), &id).unwrap_err();
+    let trail = trail_with(&place, "open", "refused");
+    let expected = [
+        ("open", "allowed", Some(7), None),
+        ("open", "allowed", Some(0), None),
+        ("open", "refused", None, Some("UnknownUser")),
+    ];
+    assert_eq!(transfers(&trail), expected);
+}
+
+#[test]
+fn a_longer_transfer_is_in_the_trail_before_it_ends_and_again_with_the_bytes_that_were_sent() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let open = || place.catalog.open(&basic("ann"), &id).unwrap();
+    let (whole, broken, untouched) = (open(), open(), open());
+    whole.meter().sent(3);
+    broken.meter().sent(2);
+    // Whoever reads the trail now sees who is reading, also if this process dies.
+    let trail = trail_until(&place, |trail| transfers(trail).len() == 3);
+    assert_eq!(transfers(&trail), [("open", "allowed", None, None); 3]);
+    whole.meter().sent(4);
+    whole.meter().complete();
+    drop((whole, broken, untouched));
+    let trail = trail_until(&place, |trail| transfers(trail).len() > 4);
+    let ended = &transfers(&trail)[3..];
+    let expected = [
+        ("transfer", "complete", Some(7), None),
+        ("transfer", "aborted", Some(2), None),
+    ];
+    assert_eq!(ended, expected, "nothing is said of what was not sent");
+}
+
+#[test]
+fn the_trail_says_why_a_transfer_was_cut() {
+    let place = Place::new();
+    for name in ["ann", "bob", "eve", "dan"] {
+        place.add_user(name);
+    }
+    let to = ["user:ann", "user:bob", "user:eve", "user:dan"];
+    let (one, two) = (place.publish("a", &to), place.publish("b", &to));
+    place.write("c", "content");
+    let pinned = common::publication("c").pinned(beneath_catalog::Pin::Content);
+    let pinned = place.operator().publish(&pinned.to(subject("user:dan"), None));
+    let pinned = *pinned.unwrap().value().id();
+    let operator = place.operator();
+    let open = |who: &str, id| place.catalog.open(&basic(who), id).unwrap();
+    // No password is hashed while the grant runs out.
+    for who in ["ann", "bob", "eve", "dan"] {
+        drop(open(who, &one));
+    }
+    let soon = std::time::SystemTime::now() + Duration::from_millis(800);
+    drop(operator.grant(&two, &subject("user:dan"), Some(soon)).unwrap());
+    let leases = [
+        open("ann", &one),
+        open("bob", &one),
+        open("eve", &one),
+        open("dan", &one),
+        open("dan", &two),
+        open("dan", &pinned),
+        open("eve", &two),
+    ];
+    leases.iter().for_each(|lease| lease.meter().sent(1));
+    drop(operator.revoke(&one, &subject("user:ann")).unwrap());
+    drop(
+        operator
+            .set_password(&user("bob"), &common::password("b"))
+            .unwrap(),
+    );
+    drop(operator.disable_user(&user("eve")).unwrap());
+    drop(operator.unpublish(&one).unwrap());
+    place.write("c", "changed");
+    std::thread::sleep(Duration::from_millis(900));
+    drop(leases);
+    let cut = |r: &AuditRecord| r.outcome == "cut";
+    let trail = trail_until(&place, |trail| trail.iter().filter(|r| cut(r)).count() == 7);
+    let mut told: Vec<_> = trail
+        .iter()
+        .filter(|r| cut(r))
+        .map(|r| (&*r.actor, r.reason.as_deref().unwrap_or("no reason")))
+        .collect();
+    told.sort_unstable();
+    let expected = [
+        ("user:ann", "Forbidden"),
+        ("user:bob", "PasswordChanged"),
+        ("user:dan", "Expired"),
+        ("user:dan", "Replaced"),
+        ("user:dan", "UnknownFile"),
+        ("user:eve", "DisabledUser"),
+        ("user:eve", "DisabledUser"),
+    ];
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn what_somebody_tried_and_may_not_is_written_down() {
     let place = Place::new();

@@ -88,9 +88,10 @@ fn the_digest_is_that_of_the_content_and_progress_is_told() {
     let publication = publication("a").pinned(Pin::Content);
     let change = place
         .operator()
-        .publish_with_progress(&publication, |bytes| progress.push(bytes))
+        .publish_with_progress(&publication, |bytes, of| progress.push((bytes, of)))
         .unwrap();
-    assert_eq!(progress, [262_144, 524_288, 614_400]);
+    let all = 614_400;
+    assert_eq!(progress, [(262_144, all), (524_288, all), (all, all)]);
     let sha256sum = std::process::Command::new("sha256sum")
         .arg(place.files().join("a"))
         .output()

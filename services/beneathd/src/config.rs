@@ -24,6 +24,8 @@ pub struct Config {
     pub(crate) roots: BTreeMap<RootName, RootConfig>,
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) limits: Limits,
+    /// How many logins may fail, from one address or for one name, before the next has to wait.
+    pub(crate) failed_logins: u32,
     /// Where the counters are served, if anywhere.
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) audit: AuditConfig,
@@ -222,7 +224,10 @@ struct RawLimits {
     sendfile_from: Option<u64>,
     stall_timeout: Option<String>,
     drain_timeout: Option<String>,
+    failed_logins: Option<u32>,
 }
+
+const FAILED_LOGINS: u32 = 30;
 
 fn default_listen() -> String {
     "127.0.0.1:8080".to_owned()
@@ -250,6 +255,11 @@ impl Raw {
             .into_iter()
             .filter_map(|(name, root)| problems.note(root.parse(&name, folder)));
         let roots = roots.collect();
+        let failed_logins = self.limits.failed_logins.unwrap_or(FAILED_LOGINS);
+        if failed_logins == 0 {
+            let problem = "`limits.failed_logins`: 0 would let nobody try; use 1 or more";
+            problems.note::<()>(Err(problem.to_owned()));
+        }
         let limits = self.limits.parse(&mut problems);
         let audit = self.audit.parse(&mut problems);
         let tls = self.tls.map(|tls| TlsConfig {
@@ -271,6 +281,7 @@ impl Raw {
                 roots,
                 tls,
                 limits,
+                failed_logins,
                 metrics,
                 audit,
             }),

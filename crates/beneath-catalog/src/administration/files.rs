@@ -105,10 +105,11 @@ impl Administration<'_> {
     /// `name`, `media_type`; [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
     /// [`AdminErrorKind::Refused`] for readers.
     pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
-        self.publish_with_progress(publication, |_| ())
+        self.publish_with_progress(publication, |_, _| ())
     }
 
-    /// As [`publish`](Self::publish); `progress` hears how many bytes have been hashed, for [`Pin::Content`].
+    /// As [`publish`](Self::publish); `progress` hears how many bytes of how many have been hashed, for
+    /// [`Pin::Content`].
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl Administration<'_> {
     pub fn publish_with_progress(
         &self,
         publication: &Publication,
-        progress: impl FnMut(u64),
+        progress: impl FnMut(u64, u64),
     ) -> Result<Change<Entry>, AdminError> {
         // First of all, or whoever may not publish learns from the answer which files there are.
         let place = format!("{}:{:?}", publication.root, publication.path);

@@ -24,7 +24,7 @@ use crate::catalog::Catalog;
 use crate::error::{AdminError, AdminErrorKind, ParseError};
 use crate::store::{Millis, Revision, Store, Writing, audit, decide, servers};
 use crate::subject::{Principal, Role, UserId};
-use crate::trail::{self, Event, Object};
+use crate::trail::{self, Event, Object, Sent};
 
 /// The right to try to change the catalog, as somebody.
 ///
@@ -203,7 +203,7 @@ impl Administration<'_> {
                 _ => "failed",
             },
             reason: None,
-            bytes: None,
+            sent: Sent::None,
             address: None,
         });
     }

@@ -23,11 +23,12 @@ pub struct AuditRecord {
     pub object: String,
     /// As of which revision.
     pub revision: Revision,
-    /// What came of it: `done`, `failed`, `allowed`, `refused`, `cut`, `aborted`.
+    /// What came of it: `done`, `failed`, `allowed`, `refused`; of a transfer `complete`, `cut` or `aborted`.
     pub outcome: String,
-    /// The true reason of a refusal.
+    /// The true reason why it was refused or cut.
     pub reason: Option<String>,
-    /// Bytes that were sent.
+    /// Bytes that were sent. A transfer that was complete before its `open` was written, which is half a second at most,
+    /// has no other record; one that takes longer has a `transfer` of its own at its end.
     pub bytes: Option<u64>,
     /// Where the request came from.
     pub address: Option<String>,

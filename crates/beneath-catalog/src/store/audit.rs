@@ -58,7 +58,7 @@ fn insert_all(insert: &mut Statement<'_>, events: &[Event]) -> Result<(), StoreE
         insert.raw_bind_parameter(first + 4, event.revision)?;
         insert.raw_bind_parameter(first + 5, event.outcome)?;
         insert.raw_bind_parameter(first + 6, event.reason.map(|reason| format!("{reason:?}")))?;
-        insert.raw_bind_parameter(first + 7, event.bytes)?;
+        insert.raw_bind_parameter(first + 7, event.sent.when_written())?;
         insert.raw_bind_parameter(first + 8, event.address.map(|address| address.to_string()))?;
     }
     insert.raw_execute()?;

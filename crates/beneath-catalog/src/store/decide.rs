@@ -20,6 +20,7 @@ macro_rules! entry_fields {
 pub(crate) use entry_fields;
 
 const ENTRY_COLUMNS: usize = 14;
+const OWNER: usize = 4;
 
 /// What a decision rests on. It falls when any of this changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,9 +92,10 @@ fn permit_user(
     entry: (EntrySeq, Option<UserId>),
     now: Millis,
 ) -> Result<Permit, Refusal> {
-    let user = user_by_id(snapshot, user)?
-        .filter(|user| user.epoch == epoch)
-        .ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
+    let user = user_by_id(snapshot, user)?.ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
+    if user.epoch != epoch {
+        return Err(Refusal::unauthenticated(Reason::PasswordChanged));
+    }
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
@@ -254,12 +256,15 @@ pub(crate) fn known(
             let refusal = Refusal::not_found(Reason::UnknownFile);
             return Ok((revision, Some(Err(refusal))));
         }
+        // What is not for them is not even read, and takes no longer than what there is not.
+        let owns = row.get::<_, Option<i64>>(OWNER)? == Some(user.0);
+        let permit = match weigh(longest, role, owns, now) {
+            Ok(permit) => permit,
+            Err(refusal) => return Ok((revision, Some(Err(refusal)))),
+        };
         let sealed = Sealed::new(read_entry(row)?);
-        let (_, owner) = sealed.subject_of_decision();
-        let permit = weigh(longest, role, owner == Some(user), now).map(|permit| Permit {
-            until: earlier(permit.until, expires.map(Millis)),
-        });
-        Ok((revision, Some(permit.map(|permit| (sealed, permit)))))
+        let until = earlier(permit.until, expires.map(Millis));
+        Ok((revision, Some(Ok((sealed, Permit { until })))))
     })?;
     Ok(answer)
 }
@@ -357,7 +362,7 @@ macro_rules! entry_columns {
 pub(crate) use entry_columns;
 
 pub(crate) fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
-    let owner: Option<i64> = row.get(4)?;
+    let owner: Option<i64> = row.get(OWNER)?;
     let path = row.get_ref(3)?.as_blob()?;
     Ok(Entry {
         seq: EntrySeq(row.get(0)?),

@@ -29,7 +29,7 @@ impl New {
     pub(crate) fn prepare(
         publication: &Publication,
         file: &File,
-        progress: impl FnMut(u64),
+        progress: impl FnMut(u64, u64),
     ) -> Result<Self, AdminError> {
         let name = publication
             .name

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Common, Failure, catalog};
 
-/// Show the audit trail: decisions, administrative acts, transfers that were cut
+/// Show the audit trail: decisions, administrative acts, transfers and how they ended
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd audit --since 1h\n  beneathd audit --follow --json")]
 pub(super) struct Audit {
@@ -28,6 +28,7 @@ struct Printed<'a> {
     actor: &'a str,
     event: &'a str,
     object: &'a str,
+    revision: u64,
     outcome: &'a str,
     reason: Option<&'a str>,
     bytes: Option<u64>,
@@ -63,6 +64,7 @@ impl Audit {
             actor: &record.actor,
             event: &record.event,
             object: &record.object,
+            revision: record.revision.as_u64(),
             outcome: &record.outcome,
             reason: record.reason.as_deref(),
             bytes: record.bytes,
@@ -83,10 +85,13 @@ impl Printed<'_> {
             outcome,
             ..
         } = self;
-        let line = format!(
-            "{at}  {actor}  {event}  {object}  {outcome}  {}",
-            self.reason.unwrap_or_default()
-        );
-        line.trim_end().escape_debug().to_string()
+        let known = [
+            self.bytes.map(|bytes| format!("{bytes} bytes")),
+            self.reason.map(ToOwned::to_owned),
+            self.address.map(|address| format!("from {address}")),
+        ];
+        let line = [at.as_str(), actor, event, object, outcome].map(ToOwned::to_owned);
+        let line: Vec<_> = line.into_iter().chain(known.into_iter().flatten()).collect();
+        line.join("  ").escape_debug().to_string()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beneath::{Root, ambient_authority};
 use beneath_catalog::{
@@ -73,9 +74,9 @@ pub(super) fn operator(catalog: &Catalog) -> Administration<'_> {
 pub(super) fn act<T>(
     common: &Common,
     act: impl FnOnce(&Administration<'_>) -> Result<Change<T>, AdminError>,
-) -> Result<T, Failure> {
+) -> Result<Change<T>, Failure> {
     let catalog = existing(&common.config()?)?;
-    Ok(settled(act(&operator(&catalog))?, common.output()))
+    Ok(act(&operator(&catalog))?)
 }
 
 /// Everything there is of a list, page by page.
@@ -96,12 +97,7 @@ pub(super) fn all_pages<T>(
 
 /// The value of a change that is effective everywhere, or a word on who did not say so.
 pub(super) fn settled<T>(change: Change<T>, output: Output) -> T {
-    if change.unanswered() > 0 {
-        output.remark(&format!(
-            "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
-            change.unanswered()
-        ));
-    }
+    output.effect(&change);
     change.into_value()
 }
 
@@ -109,7 +105,11 @@ fn options(config: &Config) -> Options {
     Options::default()
         .revocation_bound(config.revocation_bound)
         .audit_retention(config.audit.retention, config.audit.records)
+        .failed_logins(config.failed_logins, REFILL)
 }
+
+/// After this long one more login may fail.
+const REFILL: Duration = Duration::from_secs(2);
 
 /// A published file, as it is printed.
 #[derive(Debug, Serialize)]

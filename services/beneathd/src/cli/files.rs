@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::catalog::PublishedFile;
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Take files out of the catalog, with their grants; the files themselves stay
@@ -16,6 +17,8 @@ pub(super) struct Unpublish {
     /// IDs of files, as `list` shows them
     #[arg(required = true)]
     id: Vec<FileId>,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     common: Common,
 }
@@ -68,9 +71,14 @@ pub(super) struct Show {
 impl Unpublish {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let catalog = catalog::existing(&self.common.config()?)?;
+        let ids: Vec<_> = self.id.iter().map(ToString::to_string).collect();
+        self.confirmation.ask(&format!(
+            "Unpublish {}, with all grants and links?",
+            ids.join(", ")
+        ))?;
         for id in &self.id {
-            catalog::settled(catalog::operator(&catalog).unpublish(id)?, self.common.output());
-            self.common.output().done("file", id, "unpublished");
+            let change = catalog::operator(&catalog).unpublish(id)?;
+            self.common.output().done("file", id, "unpublished", &change);
         }
         Ok(())
     }
@@ -79,22 +87,25 @@ impl Unpublish {
 impl Grant {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let expires = expiry(self.expires)?;
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.grant(&self.id, &self.subject, expires)
         })?;
         self.common
             .output()
-            .done("file", &self.id, &format!("granted to {}", self.subject));
+            .done("file", &self.id, &format!("granted to {}", self.subject), &change);
         Ok(())
     }
 }
 
 impl Revoke {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.revoke(&self.id, &self.subject))?;
-        self.common
-            .output()
-            .done("file", &self.id, &format!("revoked from {}", self.subject));
+        let change = catalog::act(&self.common, |operator| operator.revoke(&self.id, &self.subject))?;
+        self.common.output().done(
+            "file",
+            &self.id,
+            &format!("revoked from {}", self.subject),
+            &change,
+        );
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use beneath_catalog::{GroupName, UserName};
 use clap::{Args, Subcommand};
 
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Manage groups
@@ -18,7 +19,7 @@ enum Act {
     /// Add a group
     Add(Named),
     /// Remove a group and all that was granted to it
-    Remove(Named),
+    Remove(Remove),
     /// Put a user into a group
     Join(Membership),
     /// Take a user out of a group
@@ -32,6 +33,17 @@ enum Act {
 struct Named {
     /// The name of the group
     group: GroupName,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd group remove finance")]
+struct Remove {
+    /// The name of the group
+    group: GroupName,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     common: Common,
 }
@@ -58,7 +70,7 @@ impl Group {
     pub(super) fn run(&self) -> Result<(), Failure> {
         match &self.act {
             Act::Add(named) => named.add(),
-            Act::Remove(named) => named.remove(),
+            Act::Remove(remove) => remove.run(),
             Act::Join(membership) => membership.join(),
             Act::Leave(membership) => membership.leave(),
             Act::List(list) => list.run(),
@@ -69,40 +81,47 @@ impl Group {
 impl Named {
     fn add(&self) -> Result<(), Failure> {
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
-        catalog::settled(
-            catalog::operator(&catalog).add_group(&self.group)?,
-            self.common.output(),
-        );
-        self.common.output().done("group", &self.group, "added");
+        let change = catalog::operator(&catalog).add_group(&self.group)?;
+        self.common.output().done("group", &self.group, "added", &change);
         Ok(())
     }
+}
 
-    fn remove(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
-        self.common.output().done("group", &self.group, "removed");
+impl Remove {
+    fn run(&self) -> Result<(), Failure> {
+        let question = format!("Remove group {}, with all that was granted to it?", self.group);
+        self.confirmation.ask(&question)?;
+        let change = catalog::act(&self.common, |operator| operator.remove_group(&self.group))?;
+        self.common
+            .output()
+            .done("group", &self.group, "removed", &change);
         Ok(())
     }
 }
 
 impl Membership {
     fn join(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.join_group(&self.group, &self.user)
         })?;
-        self.common
-            .output()
-            .done("user", &self.user, &format!("is in group {}", self.group));
+        self.common.output().done(
+            "user",
+            &self.user,
+            &format!("is in group {}", self.group),
+            &change,
+        );
         Ok(())
     }
 
     fn leave(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.leave_group(&self.group, &self.user)
         })?;
         self.common.output().done(
             "user",
             &self.user,
             &format!("is not in group {} any more", self.group),
+            &change,
         );
         Ok(())
     }

@@ -27,8 +27,8 @@ impl ImportHtpasswd {
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
         let change = catalog::operator(&catalog).import_htpasswd(&text, self.role);
         let change = change.map_err(|error| Failure::Refused(format!("{}: {error}", self.file.display())))?;
-        for user in catalog::settled(change, self.common.output()) {
-            self.common.output().done("user", &user, "added");
+        for user in change.value() {
+            self.common.output().done("user", user, "added", &change);
         }
         Ok(())
     }

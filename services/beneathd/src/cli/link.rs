@@ -67,9 +67,10 @@ impl LinkCommand {
 impl Create {
     fn run(&self) -> Result<(), Failure> {
         let config = self.common.config()?;
-        let link = catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.create_link(&self.id, *self.ttl, self.uses)
         })?;
+        let link = catalog::settled(change, self.common.output());
         let url = format!(
             "{}/l/{}",
             catalog::base_url(&config, config.listen),
@@ -111,8 +112,10 @@ impl List {
 
 impl Revoke {
     fn run(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.revoke_link(self.number))?;
-        self.common.output().done("link", &self.number, "revoked");
+        let change = catalog::act(&self.common, |operator| operator.revoke_link(self.number))?;
+        self.common
+            .output()
+            .done("link", &self.number, "revoked", &change);
         Ok(())
     }
 }

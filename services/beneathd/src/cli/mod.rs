@@ -13,6 +13,7 @@ mod publish;
 mod quickstart;
 mod random;
 mod serve;
+mod terminal;
 mod token;
 mod user;
 

@@ -11,6 +11,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use beneath_catalog::Change;
 use serde::Serialize;
 
 /// How results are printed.
@@ -44,12 +45,27 @@ impl Output {
         writeln!(std::io::stdout(), "{line}")
     }
 
-    /// That something was done to somebody or something.
-    pub(super) fn done(self, kind: &str, name: &dyn Display, what: &str) {
+    /// That something was done to somebody or something, and how it is known that this is effective.
+    pub(super) fn done<T>(self, kind: &str, name: &dyn Display, what: &str, change: &Change<T>) {
+        self.effect(change);
         let name = name.to_string();
-        self.result(&serde_json::json!({ kind: name, "done": what }), || {
-            format!("{kind} {name} {what}")
-        });
+        let effective = match change.unanswered() {
+            0 => "acknowledged",
+            _ => "bound_passed",
+        };
+        let effect = serde_json::json!({ "revision": change.revision().as_u64(), "effective": effective });
+        let printed = serde_json::json!({ kind: name, "done": what, "change": effect });
+        self.result(&printed, || format!("{kind} {name} {what}"));
+    }
+
+    /// A word to a person on who did not say that a change is effective.
+    pub(super) fn effect<T>(self, change: &Change<T>) {
+        if change.unanswered() > 0 {
+            self.remark(&format!(
+                "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
+                change.unanswered()
+            ));
+        }
     }
 
     /// A remark that only a person wants.

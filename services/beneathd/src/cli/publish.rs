@@ -9,7 +9,9 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::catalog::PublishedFile;
+use super::terminal::{Confirmation, Progress};
 use super::{Common, Failure, catalog, files};
+use crate::config::Config;
 
 /// Publish files beneath a configured root, and print an ID and URL for each
 #[derive(Args, Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Publish {
     /// What a person should save it as, if not its own name
     #[arg(long, conflicts_with = "recursive")]
     name: Option<OsString>,
+    #[command(flatten)]
+    confirmation: Confirmation,
     #[command(flatten)]
     common: Common,
 }
@@ -75,29 +79,54 @@ impl Publish {
         let base = catalog::base_url(&config, config.listen);
         let catalog = catalog::with_roots(&config, self.places.iter().map(|place| &place.root))?;
         let operator = catalog::operator(&catalog);
-        for place in &self.places {
+        let output = self.common.output();
+        let places = self.found(&config)?;
+        let count = places.iter().map(|(_, found)| found.files.len()).sum();
+        if self.recursive {
+            self.confirmation.ask(&self.question(count))?;
+        }
+        let progress = Progress::of(count);
+        for (root, found) in places {
+            for path in found.files {
+                progress.begin(&path);
+                let publication = self.publication(root.clone(), path, expires);
+                let change =
+                    operator.publish_with_progress(&publication, |bytes, of| progress.hashed(bytes, of))?;
+                progress.end(|| {
+                    let entry: Entry = catalog::settled(change, output);
+                    let file = PublishedFile::new(&entry, &base);
+                    output.result(&file, || file.line());
+                });
+            }
+            for (path, why) in found.skipped {
+                progress.beside(|| output.remark(&format!("not published: {path:?}: {why}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// All of what is to be published, before any of it is.
+    fn found(&self, config: &Config) -> Result<Vec<(RootName, Found)>, Failure> {
+        let found = self.places.iter().map(|place| {
             let found = if self.recursive {
-                let root = catalog::open_root(&config, &place.root)?;
-                below(&root, place)?
+                below(&catalog::open_root(config, &place.root)?, place)?
             } else {
                 Found {
                     files: vec![place.path()?],
                     skipped: Vec::new(),
                 }
             };
-            for path in found.files {
-                let publication = self.publication(place.root.clone(), path, expires);
-                let entry: Entry = catalog::settled(operator.publish(&publication)?, self.common.output());
-                let file = PublishedFile::new(&entry, &base);
-                self.common.output().result(&file, || file.line());
-            }
-            for (path, why) in found.skipped {
-                self.common
-                    .output()
-                    .remark(&format!("not published: {path:?}: {why}"));
-            }
+            Ok((place.root.clone(), found))
+        });
+        found.collect()
+    }
+
+    fn question(&self, files: usize) -> String {
+        let subjects: Vec<_> = self.to.iter().map(ToString::to_string).collect();
+        match subjects.as_slice() {
+            [] => format!("Publish {files} files, to nobody yet?"),
+            subjects => format!("Publish {files} files to {}?", subjects.join(", ")),
         }
-        Ok(())
     }
 
     fn publication(

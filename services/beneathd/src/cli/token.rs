@@ -53,9 +53,10 @@ impl Token {
 
 impl Create {
     fn run(&self) -> Result<(), Failure> {
-        let token = catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.create_token(&self.user, *self.ttl)
         })?;
+        let token = catalog::settled(change, self.common.output());
         let printed = serde_json::json!({
             "token": token.reveal(), "user": self.user.as_str(), "expires": catalog::rfc3339(token.expires()),
         });
@@ -68,10 +69,13 @@ impl Create {
 
 impl Revoke {
     fn run(&self) -> Result<(), Failure> {
-        let count = catalog::act(&self.common, |operator| operator.revoke_tokens(&self.user))?;
-        self.common
-            .output()
-            .done("user", &self.user, &format!("lost {count} tokens"));
+        let change = catalog::act(&self.common, |operator| operator.revoke_tokens(&self.user))?;
+        self.common.output().done(
+            "user",
+            &self.user,
+            &format!("lost {} tokens", change.value()),
+            &change,
+        );
         Ok(())
     }
 }

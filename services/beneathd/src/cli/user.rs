@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::Output;
+use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
 
 /// Manage users
@@ -31,7 +32,7 @@ enum Act {
     /// Give a disabled user their rights back
     Enable(Named),
     /// Remove a user and all that was granted to them
-    Remove(Named),
+    Remove(Remove),
     /// List users
     List(List),
 }
@@ -82,6 +83,17 @@ struct Named {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  beneathd user remove alice")]
+struct Remove {
+    /// What they log in with
+    name: UserName,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd user list --json")]
 struct List {
     #[command(flatten)]
@@ -103,7 +115,7 @@ impl User {
             Act::Role(role) => role.run(),
             Act::Disable(user) => user.disable(),
             Act::Enable(user) => user.enable(),
-            Act::Remove(user) => user.remove(),
+            Act::Remove(user) => user.run(),
             Act::List(list) => list.run(),
         }
     }
@@ -124,8 +136,7 @@ impl Add {
         let password = self.password.read()?;
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
         let change = catalog::operator(&catalog).add_user(&self.name, &password, self.role)?;
-        catalog::settled(change, self.common.output());
-        self.common.output().done("user", &self.name, "added");
+        self.common.output().done("user", &self.name, "added", &change);
         Ok(())
     }
 }
@@ -133,42 +144,46 @@ impl Add {
 impl Passwd {
     fn run(&self) -> Result<(), Failure> {
         let password = self.password.read()?;
-        catalog::act(&self.common, |operator| {
+        let change = catalog::act(&self.common, |operator| {
             operator.set_password(&self.name, &password)
         })?;
         self.common
             .output()
-            .done("user", &self.name, "has a new password");
+            .done("user", &self.name, "has a new password", &change);
         Ok(())
     }
 }
 
 impl SetRole {
     fn run(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.set_role(&self.name, self.role))?;
+        let change = catalog::act(&self.common, |operator| operator.set_role(&self.name, self.role))?;
         self.common
             .output()
-            .done("user", &self.name, &format!("is {}", self.role));
+            .done("user", &self.name, &format!("is {}", self.role), &change);
         Ok(())
     }
 }
 
 impl Named {
     fn disable(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.disable_user(&self.name))?;
-        self.common.output().done("user", &self.name, "disabled");
+        let change = catalog::act(&self.common, |operator| operator.disable_user(&self.name))?;
+        self.common.output().done("user", &self.name, "disabled", &change);
         Ok(())
     }
 
     fn enable(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.enable_user(&self.name))?;
-        self.common.output().done("user", &self.name, "enabled");
+        let change = catalog::act(&self.common, |operator| operator.enable_user(&self.name))?;
+        self.common.output().done("user", &self.name, "enabled", &change);
         Ok(())
     }
+}
 
-    fn remove(&self) -> Result<(), Failure> {
-        catalog::act(&self.common, |operator| operator.remove_user(&self.name))?;
-        self.common.output().done("user", &self.name, "removed");
+impl Remove {
+    fn run(&self) -> Result<(), Failure> {
+        let question = format!("Remove user {}, with all that was granted to them?", self.name);
+        self.confirmation.ask(&question)?;
+        let change = catalog::act(&self.common, |operator| operator.remove_user(&self.name))?;
+        self.common.output().done("user", &self.name, "removed", &change);
         Ok(())
     }
 }

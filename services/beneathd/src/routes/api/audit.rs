@@ -32,11 +32,12 @@ pub(super) struct Record {
     object: String,
     /// As of which revision.
     revision: u64,
-    /// What came of it: `done`, `failed`, `allowed`, `refused`, `cut`, `aborted`.
+    /// What came of it: `done`, `failed`, `allowed`, `refused`; of a transfer `complete`, `cut` or `aborted`.
     outcome: String,
-    /// The true reason of a refusal.
+    /// The true reason why it was refused or cut.
     reason: Option<String>,
-    /// Bytes that were sent.
+    /// Bytes that were sent. A transfer that was complete within half a second has no other record than its `open`; one
+    /// that takes longer has a `transfer` of its own at its end.
     bytes: Option<u64>,
     /// Where the request came from.
     address: Option<String>,
@@ -61,7 +62,7 @@ pub(super) struct Span {
 
 /// Read the audit trail
 ///
-/// In the order it was written: decisions, administrative acts, transfers that were cut. For administrators.
+/// In the order it was written: decisions, administrative acts, transfers and how they ended. For administrators.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", params(Span),
     responses((status = 200, description = "A page of it", body = Page<Record>))
