@@ -61,3 +61,19 @@ fn revoke_under(scene: &Scene, id: &str, by: By) -> (Instant, Instant, Vec<Insta
         (asked, returned, stopped.collect())
     })
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_too_and_what_waits_for_it_is_thrown_away() {
+    let scene = Scene::new(BOUND);
+    let id = scene.file(Kind::Grant);
+    let download = Download::start(scene.service.address(), &id);
+    // All buffers on the way are full.
+    thread::sleep(Duration::from_millis(300));
+    assert!(download.gone_within(Duration::from_millis(300)).is_none());
+    scene.act(Kind::Grant, By::Api, &id, true);
+    let gone = download.gone_within(BOUND);
+    assert!(
+        gone.is_some(),
+        "still there {BOUND:?} after the revocation returned"
+    );
+}

@@ -46,6 +46,18 @@ impl Download {
         came
     }
 
+    /// How long until the connection is known to be gone, without taking anything of what is there.
+    pub fn gone_within(&self, bound: Duration) -> Option<Duration> {
+        let begin = Instant::now();
+        while begin.elapsed() < bound {
+            if self.stream.take_error().unwrap().is_some() {
+                return Some(begin.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
     /// How much of it came; never all.
     pub fn received(&self) -> u64 {
         assert!(self.received < LARGE, "it is whole");

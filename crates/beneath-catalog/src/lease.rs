@@ -40,12 +40,6 @@ pub struct Lease {
     trail: Arc<Trail>,
 }
 
-/// Counts what was sent over a [`Lease`]: for the audit trail, and for what a link is good for.
-///
-/// Whoever sends tells it; the count is settled when the lease is dropped.
-#[derive(Clone)]
-pub struct Meter(Arc<Right>);
-
 /// That a lease rests on a link: whose, and the use of it that was taken, once one is.
 pub(crate) struct Over {
     pub(crate) found: links::Found,
@@ -194,9 +188,12 @@ impl Lease {
         self.revision
     }
 
-    /// To be told what is sent.
-    pub fn meter(&self) -> Meter {
-        Meter(Arc::clone(&self.right))
+    /// Calls when the right falls, at once if it has: for whoever has handed on what the client does not take, and so is asked
+    /// for nothing that [`still_held`](Source::still_held) could refuse. For one caller; not called once the lease is dropped.
+    ///
+    /// A right that lapses because the store cannot be asked is noticed by `still_held` only.
+    pub fn on_fall(&self, call: impl FnOnce() + Send + 'static) {
+        self.right.on_fall(Box::new(call));
     }
 
     fn event(&self, event: &'static str, outcome: &'static str, sent: Sent) -> Event {
@@ -221,27 +218,6 @@ impl Lease {
             ..self.event("open", "allowed", sent)
         });
         self
-    }
-}
-
-impl Meter {
-    /// So many more bytes of the file left for the client.
-    pub fn sent(&self, bytes: u64) {
-        self.0.sent.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// All that was promised was sent.
-    pub fn complete(&self) {
-        self.0.complete.store(true, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Meter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Meter")
-            .field("sent", &self.0.sent)
-            .field("complete", &self.0.complete)
-            .finish()
     }
 }
 
@@ -279,6 +255,7 @@ impl Drop for Lease {
         let sent = self.right.sent.load(Ordering::Relaxed);
         let complete = self.right.complete.load(Ordering::Relaxed);
         let is_written = self.right.end();
+        self.right.forget_on_fall();
         let ended = match self.right.has_fallen() {
             // The record that it was given says it all, unless that was written before.
             _ if complete => is_written.then_some("complete"),

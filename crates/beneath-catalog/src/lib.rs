@@ -49,7 +49,7 @@ pub use credential::{Credentials, Password};
 pub use entry::{Entry, Pin};
 pub use error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind, ParseError};
 pub use file_id::FileId;
-pub use lease::{Lease, Meter};
+pub use lease::Lease;
 pub use link::{Claim, LinkRequest};
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use store::{Revision, StoreUrl};

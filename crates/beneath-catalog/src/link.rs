@@ -89,8 +89,8 @@ impl Catalog {
     /// # Security
     ///
     /// Of two downloads that want the last use, one gets it, also if different processes serve them. If a process dies
-    /// its transfers count as broken off: when the next one starts, or after a minute. Tell the [`Meter`](crate::Meter)
-    /// of the lease what was sent, or nothing ever counts.
+    /// its transfers count as broken off: when the next one starts, or after a minute. Tell the
+    /// lease [what was sent](beneath::Source::sent), or nothing ever counts.
     pub fn take_use(&self, claim: &Claim, bytes: Range<u64>) -> Result<(), Refusal> {
         let serving = self.serving()?;
         let Claim(over) = claim;

@@ -58,6 +58,7 @@ pub(crate) struct Right {
     recorded: AtomicU8,
     fallen: AtomicBool,
     why_fallen: OnceLock<Reason>,
+    on_fall: Mutex<Option<OnFall>>,
     /// In milliseconds since 1970.
     until: AtomicI64,
     /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
@@ -65,6 +66,9 @@ pub(crate) struct Right {
     /// A file pinned by content, to notice that it is being replaced.
     pinned: Option<Weak<File>>,
 }
+
+/// What whoever sends wants to be told.
+pub(crate) type OnFall = Box<dyn FnOnce() + Send>;
 
 /// What a number of changes touched.
 #[derive(Default)]
@@ -291,6 +295,7 @@ impl Right {
             recorded: AtomicU8::new(NEITHER),
             fallen: AtomicBool::new(false),
             why_fallen: OnceLock::new(),
+            on_fall: Mutex::new(None),
             until: AtomicI64::new(decision.until.map_or(i64::MAX, |until| until.0)),
             deadline: AtomicU64::new(decision.deadline),
             pinned,
@@ -306,6 +311,23 @@ impl Right {
     pub(crate) fn fall(&self, why: Reason) {
         let _ = self.why_fallen.set(why);
         self.fallen.store(true, Ordering::SeqCst);
+        // Taken before it is called, without the lock.
+        let call = lock(&self.on_fall).take();
+        if let Some(call) = call {
+            call();
+        }
+    }
+
+    pub(crate) fn on_fall(&self, call: OnFall) {
+        *lock(&self.on_fall) = Some(call);
+        if self.has_fallen() {
+            let call = lock(&self.on_fall).take();
+            call.into_iter().for_each(|call| call());
+        }
+    }
+
+    pub(crate) fn forget_on_fall(&self) {
+        *lock(&self.on_fall) = None;
     }
 
     pub(crate) fn why_fallen(&self) -> Option<Reason> {

@@ -10,6 +10,7 @@ mod common;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use beneath::Source as _;
 use beneath_catalog::{AuditRecord, Credentials, Options, Reason, RefusalKind};
 use common::{PASSWORD, Place, basic, subject, user};
 
@@ -42,7 +43,7 @@ fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
         .catalog
         .open(&basic("ann").from_address(address), &id)
         .unwrap();
-    lease.meter().sent(3);
+    lease.sent(3);
     drop(place.operator().revoke(&id, &subject("user:ann")).unwrap());
     drop(lease);
     place.catalog.open(&basic("ann"), &id).unwrap_err();
@@ -89,8 +90,8 @@ fn a_transfer_that_is_soon_complete_is_one_record_with_the_bytes_that_were_sent(
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
-    lease.meter().sent(7);
-    lease.meter().complete();
+    lease.sent(7);
+    lease.completed();
     drop(lease);
     let looked = place.catalog.open(&basic("ann"), &id).unwrap(); // HEAD
     drop(looked);
@@ -111,13 +112,13 @@ fn a_longer_transfer_is_in_the_trail_before_it_ends_and_again_with_the_bytes_tha
     let id = place.publish("a", &["user:ann"]);
     let open = || place.catalog.open(&basic("ann"), &id).unwrap();
     let (whole, broken, untouched) = (open(), open(), open());
-    whole.meter().sent(3);
-    broken.meter().sent(2);
+    whole.sent(3);
+    broken.sent(2);
     // Whoever reads the trail now sees who is reading, also if this process dies.
     let trail = trail_until(&place, |trail| transfers(trail).len() == 3);
     assert_eq!(transfers(&trail), [("open", "allowed", None, None); 3]);
-    whole.meter().sent(4);
-    whole.meter().complete();
+    whole.sent(4);
+    whole.completed();
     drop((whole, broken, untouched));
     let trail = trail_until(&place, |trail| transfers(trail).len() > 4);
     let ended = &transfers(&trail)[3..];
@@ -157,7 +158,7 @@ fn the_trail_says_why_a_transfer_was_cut() {
         open("dan", &pinned),
         open("eve", &two),
     ];
-    leases.iter().for_each(|lease| lease.meter().sent(1));
+    leases.iter().for_each(|lease| lease.sent(1));
     drop(operator.revoke(&one, &subject("user:ann")).unwrap());
     drop(
         operator

@@ -60,7 +60,7 @@ fn send(place: &Place, lease: Lease, bytes: u64) {
         database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap()
     };
     let before = under_way();
-    lease.meter().sent(bytes);
+    lease.sent(bytes);
     drop(lease);
     eventually("it is counted", || under_way() < before);
 }
@@ -437,7 +437,7 @@ fn what_has_ended_is_known_at_once() {
     let secret = link(&place, &id, 1);
     for _ in 0..5 {
         let lease = download(&place, &secret, "one").unwrap();
-        lease.meter().sent(1);
+        lease.sent(1);
         drop(lease);
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use axum::response::IntoResponse as _;
+use beneath::Source as _;
 use beneath_catalog::{Credentials, FileId, Lease};
 use beneath_http::{FileResponse, MediaType, Name, RequestHead};
-use beneath_serve::RequestBody;
+use beneath_serve::{Abort, RequestBody};
 use http::{HeaderValue, Method, Request};
 
 use super::answer::{Answer, AnswerBody, Answering};
 use crate::auth;
 use crate::rejection::Rejection;
 use crate::service::Service;
+
+/// Up to this length, in bytes, no client is waited for: the sockets take it all in.
+const TAKEN_AT_ONCE: u64 = 64 * 1024;
 
 /// In place where nothing has to be waited for, which is almost always.
 ///
@@ -24,16 +28,18 @@ pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<Re
         }
     });
     match opened {
-        Ok(Ok(lease)) => Answering::here(count(service, answer(lease, request))),
+        Ok(Ok(lease)) => {
+            let abort = || request.body().abort();
+            Answering::here(count(service, answer(lease, request, abort)))
+        }
         Err(rejection) => Answering::here(count(service, refused(rejection))),
         Ok(Err((credentials, id))) => {
             let (service, head) = (Arc::clone(service), head_of(request));
+            let abort = request.body().abort();
             Answering::later(async move {
                 let opened = service.open(credentials, id).await;
-                count(
-                    &service,
-                    opened.map_or_else(refused, |lease| answer(lease, &head)),
-                )
+                let answered = opened.map_or_else(refused, |lease| answer(lease, &head, || abort));
+                count(&service, answered)
             })
         }
     }
@@ -53,8 +59,13 @@ fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials
     Ok((credentials, id.ok_or(Rejection::NotFound)?))
 }
 
-/// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache.
-pub(super) fn answer(lease: Lease, request: &impl RequestHead) -> Answer {
+/// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache. When the right
+/// falls while the client takes nothing, what waits for it is thrown away.
+pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnce() -> Abort) -> Answer {
+    if lease.file().metadata().len() > TAKEN_AT_ONCE {
+        let abort = abort();
+        lease.on_fall(move || abort.abort());
+    }
     let entry = lease.entry();
     let known = entry.derived(|entry| Known {
         name: Name::from(entry.name()),

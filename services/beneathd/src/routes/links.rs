@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use beneath::Source as _;
 use beneath_catalog::{Claim, Lease};
-use beneath_serve::RequestBody;
+use beneath_serve::{Abort, Peer, RequestBody};
 use http::header::{CONTENT_RANGE, RANGE, REFERRER_POLICY, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -20,9 +20,8 @@ use crate::service::Service;
 pub(super) fn by_secret(service: &Arc<Service>, request: Request<RequestBody>) -> Answering {
     let service = Arc::clone(service);
     let (parts, body) = request.into_parts();
-    let address = body.peer().address().map(|address| address.ip());
     Answering::later(async move {
-        let mut answer = follow(&service, parts, address)
+        let mut answer = follow(&service, parts, body.peer(), body.abort())
             .await
             .unwrap_or_else(download::refused);
         answer
@@ -34,7 +33,7 @@ pub(super) fn by_secret(service: &Arc<Service>, request: Request<RequestBody>) -
 
 /// Only what sends content takes a use: not HEAD, not a condition that is not met, not a browser or a chat program that
 /// looks ahead.
-async fn follow(service: &Service, mut parts: Parts, address: Option<IpAddr>) -> Result<Answer, Rejection> {
+async fn follow(service: &Service, mut parts: Parts, peer: Peer, abort: Abort) -> Result<Answer, Rejection> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Rejection::MethodNotAllowed);
     }
@@ -50,9 +49,9 @@ async fn follow(service: &Service, mut parts: Parts, address: Option<IpAddr>) ->
     {
         parts.headers.remove(RANGE);
     }
-    let (lease, claim) = open(service, &parts, address).await?;
+    let (lease, claim) = open(service, &parts, peer.address().map(|address| address.ip())).await?;
     let size = lease.file().metadata().len();
-    let response = download::answer(lease, &parts);
+    let response = download::answer(lease, &parts, || abort);
     if parts.method == Method::GET
         && let Some(bytes) = bytes_of(&response, size)?
     {
