@@ -177,18 +177,23 @@ impl fmt::Debug for FileSlice {
     }
 }
 
-/// How far the kernel reads ahead unless told otherwise, in bytes: what is in memory begins and ends at such distances.
-const READ_AHEAD: u64 = 128 * 1024;
+/// How far apart the bytes are that are tried. The kernel reads ahead, and gives back, much at a time.
+const TRIED_EVERY: usize = 256 * 1024;
 
-/// A sample: the first and the last byte, and between them one for each that the kernel reads ahead.
+/// Up to this length, in bytes, the first byte stands for all.
+const TRIED_ONCE: u64 = 64 * 1024;
+
+/// A sample. Where it is wrong, this thread waits for the disk for once.
 fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
     let last = offset + count.saturating_sub(1);
-    let steps = (offset..last).step_by(usize::try_from(READ_AHEAD).unwrap_or(usize::MAX));
-    steps.chain([last]).all(|at| {
-        let read = file.try_read_at(&mut [0], at);
-        // The end of a file that was cut, or a failing disk, is noticed by whoever sends.
-        !matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
-    })
+    let tried = (offset..last).step_by(TRIED_EVERY);
+    tried
+        .chain((count == 1 || count > TRIED_ONCE).then_some(last))
+        .all(|at| {
+            let read = file.try_read_at(&mut [0], at);
+            // The end of a file that was cut, or a failing disk, is noticed by whoever sends.
+            !matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
+        })
 }
 
 /// Reads, so that it is in memory.
