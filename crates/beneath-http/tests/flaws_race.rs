@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use support::{PATIENCE, SECRET, Stack, Tree};
 
-/// How long each race is run, and how often the target must have been asked for: longer, on a machine that has much else to do.
+/// How long each race is run, and how often the target must have been asked for: a busy machine takes longer.
 const LAP: Duration = Duration::from_secs(2);
 const ANSWERS: u64 = 200;
 /// The control leaks within milliseconds; it is given up on after this.
