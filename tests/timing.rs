@@ -2,8 +2,8 @@
 //! and so do an unknown user, a wrong password and a disabled user.
 //!
 //! Timings of all kinds take turns, so that a busy moment falls on each; one kind is there twice, and how far these two
-//! differ is how far anything differs by chance. `BENEATH_TIMINGS` and `BENEATH_LOGIN_TIMINGS` set how many there are of
-//! each kind (1,000 and 100 by default).
+//! differ is how far anything differs by chance: twice that, or an eighth, is what another kind may differ.
+//! `BENEATH_TIMINGS` and `BENEATH_LOGIN_TIMINGS` set how many there are of each kind (1,000 and 100 by default).
 
 #![allow(
     clippy::disallowed_methods,
@@ -105,6 +105,15 @@ fn compare(service: &Beneathd, kinds: &[(&str, String)], status: u16, rounds: us
     let quartiles: Vec<_> = took.iter_mut().map(|took| quartiles(took)).collect();
     for ((name, _), [low, median, high]) in kinds.iter().zip(&quartiles) {
         println!("{name}: {rounds} timings, quartiles {low:.1?}, {median:.1?}, {high:.1?}");
+    }
+    let [_, one, _] = quartiles[0];
+    let chance = 2 * one.abs_diff(quartiles[1][1]);
+    for ((name, _), [_, median, _]) in kinds.iter().zip(&quartiles) {
+        let apart = one.abs_diff(*median);
+        assert!(
+            apart <= chance.max(one / 8),
+            "{name} is told apart by {apart:.1?}"
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use crate::scene::{LARGE, request};
 
 pub struct Download {
     stream: TcpStream,
+    begun: Instant,
     received: u64,
 }
 
@@ -25,11 +26,16 @@ impl Download {
         let mut head = [0; 12];
         stream.read_exact(&mut head).unwrap();
         assert_eq!(&head, b"HTTP/1.1 200");
-        Self { stream, received: 0 }
+        Self {
+            stream,
+            begun: Instant::now(),
+            received: 0,
+        }
     }
 
     /// More of it, a second at most for each 64 MB; `None` if no more comes.
     pub fn more(&mut self) -> Option<Instant> {
+        assert!(self.begun.elapsed() < PATIENCE, "nobody cuts it");
         let mut piece = [0; PIECE];
         let came = match self.stream.read(&mut piece) {
             Ok(read @ 1..) => {
@@ -66,3 +72,6 @@ impl Download {
 }
 
 const PIECE: usize = 64 << 10;
+
+/// Longer than any history; a test that fails must end, too.
+const PATIENCE: Duration = Duration::from_secs(60);

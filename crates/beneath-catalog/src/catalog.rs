@@ -187,15 +187,16 @@ impl Catalog {
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
     }
 
-    /// What has vanished was looked for in vain: without blocking, from memory, and when the store had decided. So is what
-    /// nobody may have, or the time would tell which it is.
+    /// What has vanished was looked for in vain: without blocking, from memory, and when the store had decided; and to
+    /// remember that it was allowed takes as long again. So nobody is told "no" sooner, or the time would tell which it is
+    /// (`tests/timing.rs`).
     fn open_in_vain(&self, refusal: &Refusal) {
         if refusal.kind() != RefusalKind::NotFound {
             return;
         }
         let root = sync::read(&self.roots).values().next().cloned();
         if let (Some(root), Ok(nothing)) = (root, RelPath::parse(NOTHING)) {
-            (0..3).for_each(|_| drop(root.open(&nothing)));
+            (0..5).for_each(|_| drop(root.open(&nothing)));
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Entry {
     pub(crate) pin: Pin,
     pub(crate) fingerprint: Option<Box<[u8]>>,
     pub(crate) digest: Option<[u8; 32]>,
+    /// What fs-verity said of the content when it was published, for [`Pin::Content`].
+    pub(crate) verity: Option<Box<[u8]>>,
     pub(crate) created: Millis,
     pub(crate) version: u64,
     pub(crate) derived: Derived,

@@ -35,6 +35,10 @@ impl Pins {
             Pin::Path => true,
             Pin::Identity => published.is_some() && fingerprint(file)?.as_deref() == published,
             Pin::Content if file.metadata().len() != entry.size => false,
+            // The kernel checks each read against it, also below the file system.
+            Pin::Content if entry.verity.is_some() && measure(file).as_deref() == entry.verity.as_deref() => {
+                true
+            }
             Pin::Content if Some(&*state(file.metadata())) == published => true,
             Pin::Content => Some(self.digest(file, patience)?) == entry.digest,
         };
@@ -74,6 +78,23 @@ pub(crate) fn fingerprint(file: &File) -> Result<Option<Vec<u8>>, Error> {
     }
     bytes.extend(handle);
     Ok(Some(bytes))
+}
+
+/// What fs-verity says of the content: the root of a hash tree. `None` where the file has none, or the file system, or this
+/// build (feature `fs-verity`).
+pub(crate) fn measure(file: &File) -> Option<Vec<u8>> {
+    #[cfg(feature = "fs-verity")]
+    {
+        use composefs_ioctls::fsverity::fs_ioc_measure_verity as measure;
+        // The numbers of the algorithms: FS_VERITY_HASH_ALG_SHA256, FS_VERITY_HASH_ALG_SHA512.
+        let sha256 = measure::<32>(file, 1).map(Vec::from);
+        sha256.or_else(|_| measure::<64>(file, 2).map(Vec::from)).ok()
+    }
+    #[cfg(not(feature = "fs-verity"))]
+    {
+        let _ = file;
+        None
+    }
 }
 
 /// Which state of which file this is, as bytes.

@@ -14,12 +14,12 @@ use crate::subject::{Principal, Role, TokenId, UserId, UserName};
 macro_rules! entry_fields {
     () => {
         "e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.fingerprint, e.digest, \
-         e.created, e.version"
+         e.created, e.version, e.verity"
     };
 }
 pub(crate) use entry_fields;
 
-const ENTRY_COLUMNS: usize = 14;
+const ENTRY_COLUMNS: usize = 15;
 const OWNER: usize = 4;
 
 /// What a decision rests on. It falls when any of this changes.
@@ -380,6 +380,7 @@ pub(crate) fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
         digest: row.get(11)?,
         created: Millis(row.get(12)?),
         version: row.get(13)?,
+        verity: row.get_ref(14)?.as_blob_or_null()?.map(Into::into),
         derived: Derived::default(),
     })
 }

@@ -22,6 +22,7 @@ pub(crate) struct New {
     size: u64,
     fingerprint: Option<Vec<u8>>,
     digest: Option<[u8; 32]>,
+    verity: Option<Vec<u8>>,
 }
 
 impl New {
@@ -41,16 +42,18 @@ impl New {
             .as_deref()
             .map_or(Ok(()), check_media_type)?;
         let unreadable = |error| AdminError::invalid("path", format_args!("{:?}: {error}", publication.path));
-        let (fingerprint, digest) = match publication.pin {
-            Pin::Path => (None, None),
+        let (fingerprint, digest, verity) = match publication.pin {
+            Pin::Path => (None, None, None),
             Pin::Identity => {
                 let fingerprint = pin::fingerprint(file).map_err(unreadable)?;
                 let fingerprint = fingerprint.ok_or_else(|| AdminError::invalid("pin", NO_IDENTITY))?;
-                (Some(fingerprint), None)
+                (Some(fingerprint), None, None)
             }
             Pin::Content => {
+                // First: from then on the content cannot be another than the one that is hashed.
+                let verity = pin::measure(file);
                 let digest = pin::digest(file, progress).map_err(unreadable)?;
-                (Some(pin::state(file.metadata())), Some(digest))
+                (Some(pin::state(file.metadata())), Some(digest), verity)
             }
         };
         Ok(Self {
@@ -60,6 +63,7 @@ impl New {
             size: file.metadata().len(),
             fingerprint,
             digest,
+            verity,
         })
     }
 }
@@ -70,8 +74,8 @@ pub(crate) fn add(
     new: &New,
     owner: Option<UserId>,
 ) -> Result<Entry, AdminError> {
-    let sql = "INSERT INTO entries (id, root, path, owner, name, media_type, size, pin, fingerprint, digest, created) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let sql = "INSERT INTO entries (id, root, path, owner, name, media_type, size, pin, fingerprint, digest, verity, \
+               created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     statement(writing, sql)?.execute((
         new.id.as_bytes(),
         publication.root.as_str(),
@@ -83,6 +87,7 @@ pub(crate) fn add(
         publication.pin.as_str(),
         &new.fingerprint,
         new.digest,
+        &new.verity,
         Millis::now().0,
     ))?;
     find(writing, &new.id)?.ok_or_else(|| StoreError::unreachable().into())
