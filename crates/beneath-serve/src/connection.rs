@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::protocol::{End, Http1, Http2, Protocol, http1_builder, http2_builder};
 use crate::request_body::RequestBody;
+use crate::sendfile::Sendfile;
 use crate::streams::Streams;
 use crate::tls::Tls;
 use crate::watchdog::{Order, Overdue, Rules, Watchdog};
@@ -89,8 +90,13 @@ pub(crate) async fn serve<S, B>(
         request_body: shared.limits.request_body,
         watchdog,
         latest: Latest::default(),
-        outbox: wire.outbox().filter(|_| version == Version::Http1),
-        slice_from: shared.limits.sendfile_from,
+        sendfile: wire
+            .outbox()
+            .filter(|_| version == Version::Http1)
+            .map(|outbox| Sendfile {
+                outbox,
+                from: shared.limits.sendfile_from,
+            }),
     };
     match version {
         Version::Http1 => serve_http1(&shared, guarded, wire).await,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use beneath_http::{Segment, SegmentBody};
+use beneath_http::SegmentBody;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
@@ -19,7 +19,7 @@ use crate::exchange::Exchange;
 use crate::host;
 use crate::peer::Peer;
 use crate::request_body::RequestBody;
-use crate::sendfile::{Buffer, Outbox};
+use crate::sendfile::{Buffer, Sendfile};
 use crate::watchdog::Watchdog;
 use crate::wire::Version;
 
@@ -32,9 +32,8 @@ pub(crate) struct Guarded<S> {
     pub(crate) request_body: u64,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) latest: Latest,
-    /// Where the connection takes slices of files from, if it can send them.
-    pub(crate) outbox: Option<Outbox>,
-    pub(crate) slice_from: u64,
+    /// If the connection can.
+    pub(crate) sendfile: Option<Sendfile>,
 }
 
 /// The exchange of the request that was called last.
@@ -52,8 +51,7 @@ pin_project! {
         close: bool,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
-        outbox: Option<Outbox>,
-        slice_from: u64,
+        sendfile: Option<Sendfile>,
     }
 }
 
@@ -73,8 +71,7 @@ pin_project! {
         body: Option<B>,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
-        outbox: Option<Outbox>,
-        slice_from: u64,
+        sendfile: Option<Sendfile>,
     }
 }
 
@@ -103,8 +100,7 @@ where
             close: self.version == Version::Http1 && (chunked || refused.is_some()),
             under_way: Some(UnderWay::begin(&self.watchdog)),
             metered: (self.version == Version::Http2).then(|| Arc::clone(&exchange)),
-            outbox: self.outbox.clone(),
-            slice_from: self.slice_from,
+            sendfile: self.sendfile.clone(),
             state: match refused {
                 Some(status) => State::Refused { status },
                 None => State::Readying {
@@ -195,8 +191,7 @@ where
             body,
             under_way: this.under_way.take(),
             metered: this.metered.take(),
-            outbox: this.outbox.take(),
-            slice_from: *this.slice_from,
+            sendfile: this.sendfile.take(),
         });
         if *this.close {
             response
@@ -205,10 +200,6 @@ where
         }
         Poll::Ready(Ok(response))
     }
-}
-
-fn buffered(frame: Frame<Bytes>) -> Frame<Buffer> {
-    frame.map_data(Buffer::Bytes)
 }
 
 fn refuse<B>(status: StatusCode) -> Response<Option<B>> {
@@ -235,20 +226,14 @@ where
         if let Some(exchange) = this.metered {
             exchange.download_asked();
         }
-        let Some(outbox) = this.outbox else {
-            let frame = ready!(body.poll_frame(cx));
-            if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
-                exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
-            }
-            return Poll::Ready(frame.map(|frame| frame.map(buffered)));
-        };
-        let segment = ready!(body.poll_segment(cx, *this.slice_from));
-        Poll::Ready(segment.map(|segment| {
-            segment.map(|segment| match segment {
-                Segment::Frame(frame) => buffered(frame),
-                Segment::Slice(slice) => Frame::data(outbox.put(slice)),
-            })
-        }))
+        if let Some(sendfile) = this.sendfile {
+            return sendfile.poll_frame(body, cx);
+        }
+        let frame = ready!(body.poll_frame(cx));
+        if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
+            exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Buffer::Bytes))))
     }
 
     fn is_end_stream(&self) -> bool {

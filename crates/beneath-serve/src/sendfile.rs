@@ -13,11 +13,13 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use beneath_http::FileSlice;
+use beneath_http::{FileSlice, Segment, SegmentBody};
 use bytes::{Buf, Bytes};
+use http_body::Frame;
 use rustix::io::Errno;
 
 /// Never read. No larger than a slice is, and a slice that is larger has several in a row.
@@ -41,6 +43,14 @@ struct Slices {
     spoilt: bool,
 }
 
+/// How bodies are sent from files on a connection that can.
+#[derive(Clone, Debug)]
+pub(crate) struct Sendfile {
+    pub(crate) outbox: Outbox,
+    /// From how many bytes in a row.
+    pub(crate) from: u64,
+}
+
 /// What hyper queues.
 #[derive(Debug)]
 pub(crate) enum Buffer {
@@ -55,9 +65,24 @@ pub(crate) struct StandIn {
     outbox: Outbox,
 }
 
+impl Sendfile {
+    /// The next frame of a body, a stand-in where it has a slice.
+    pub(crate) fn poll_frame<B: SegmentBody>(
+        &self,
+        body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Buffer>, B::Error>>> {
+        let segment = body.poll_segment(cx, self.from);
+        segment.map_ok(|segment| match segment {
+            Segment::Frame(frame) => frame.map_data(Buffer::Bytes),
+            Segment::Slice(slice) => Frame::data(self.outbox.put(slice)),
+        })
+    }
+}
+
 impl Outbox {
     /// Queues a slice. What is returned has to be written in its turn.
-    pub(crate) fn put(&self, slice: FileSlice) -> Buffer {
+    fn put(&self, slice: FileSlice) -> Buffer {
         let remaining = slice.len();
         self.lock().due.push_back(slice);
         Buffer::StandIn(StandIn {

@@ -1,5 +1,7 @@
 //! [`Transfer`]: the pieces of one body, in order.
 
+mod slicing;
+
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -13,7 +15,6 @@ use sha2::{Digest as _, Sha256};
 use super::BodyErrorKind;
 use super::fingerprint::Fingerprint;
 use super::read::{self, Chunk, Doubt, Pending, Reading, Request};
-use super::segment::{FileSlice, OnDoubt, Segment};
 use super::tail::Tail;
 use super::witness::{Judgement, Witness};
 use crate::digest;
@@ -29,13 +30,6 @@ const BEFORE_PACE: u64 = 64 * 1024 * 1024;
 
 /// A client is slow below this, in bytes per second. Hashing for such a one costs about a hundredth of a core.
 const SLOW: u64 = 64 * 1024 * 1024;
-
-/// How long a client to whom slices are sent may look slow before what left is read again to be hashed: by then it has not just
-/// been waiting for its turn.
-const BEFORE_HASHING: Duration = Duration::from_secs(1);
-
-/// The longest slice, in bytes: between two of them it is looked at how fast the client is.
-const SLICE: u64 = 1024 * 1024;
 
 /// Bytes of a file on their way, with what stands between them.
 pub(crate) struct Transfer {
@@ -59,7 +53,7 @@ pub(crate) struct Transfer {
     /// Slices of the file were handed out, of which nothing was hashed.
     sliced: bool,
     /// Hashing what left before.
-    hashing: Option<Pending<Hashed>>,
+    hashing: Option<Pending<slicing::Hashed>>,
     verified: Option<(Sha256, [u8; 32])>,
     trailers: Option<(Trailers, Sha256)>,
 }
@@ -103,12 +97,6 @@ pub(crate) struct Checks {
     pub(crate) expected: Option<[u8; 32]>,
     /// Send the digest of the content after it.
     pub(crate) trailers: Option<Trailers>,
-}
-
-/// What left, read again while the file was as it had been.
-struct Hashed {
-    fingerprint: Fingerprint,
-    tail: Option<Tail>,
 }
 
 /// How fast a client takes what it is sent.
@@ -192,12 +180,7 @@ impl Transfer {
         coop.made_progress();
         match result {
             Ok(Some(bytes)) => {
-                self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
-                if let Some((_, hash)) = &mut self.trailers {
-                    hash.update(&bytes);
-                } else if self.remaining == 0 {
-                    self.source.completed();
-                }
+                self.handed_over(&bytes);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Ok(None) => Poll::Ready(self.take_trailers().map(|trailers| Ok(Frame::trailers(trailers)))),
@@ -208,121 +191,13 @@ impl Transfer {
         }
     }
 
-    /// As [`poll`](Self::poll), but `slice_from` or more bytes in a row need not be read.
-    pub(super) fn poll_segment(
-        &mut self,
-        cx: &mut Context<'_>,
-        slice_from: u64,
-    ) -> Poll<Option<Result<Segment, BodyErrorKind>>> {
-        if !self.is_sliceable(slice_from) {
-            return self
-                .poll(cx)
-                .map(|frame| frame.map(|frame| frame.map(Segment::Frame)));
+    fn handed_over(&mut self, bytes: &Bytes) {
+        self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+        if let Some((_, hash)) = &mut self.trailers {
+            hash.update(bytes);
+        } else if self.remaining == 0 {
+            self.source.completed();
         }
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let slice = ready!(self.poll_slice(cx));
-        coop.made_progress();
-        if slice.is_err() {
-            self.give_up();
-        }
-        Poll::Ready(Some(slice))
-    }
-
-    /// Whether it is not needed here: nothing is to be hashed that is asked for at the end, and nobody is expected to write to
-    /// the file. Once begun, it goes on.
-    fn is_sliceable(&self, slice_from: u64) -> bool {
-        let begun = self.sliced && self.span.left > 0;
-        begun
-            || (self.rest.len() == 0
-                && self.sent == 0
-                && self.span.left >= slice_from.max(1)
-                && self.settle.is_zero()
-                && self.pending.is_none()
-                && (self.collected.is_none() || self.pace.is_some())
-                && self.verified.is_none()
-                && self.trailers.is_none())
-    }
-
-    fn poll_slice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Segment, BodyErrorKind>> {
-        if !self.sliced {
-            self.sliced = true;
-            self.collected = None;
-        }
-        ready!(self.poll_hashing(cx))?;
-        if self.collected.is_none() {
-            let len = self.span.left.min(SLICE);
-            return Poll::Ready(Ok(self.slice(len, OnDoubt::Fail)));
-        }
-        let chunk = ready!(self.poll_judged(cx))?;
-        if self.is_last(&chunk) {
-            return Poll::Ready(self.release_last(chunk));
-        }
-        let len = chunk.filled as u64;
-        if let Some(hash) = &mut self.collected {
-            hash.update(chunk.buffer.filled(chunk.filled));
-        }
-        self.unasked = if chunk.metadata.is_some() {
-            0
-        } else {
-            self.unasked + len
-        };
-        Poll::Ready(Ok(self.slice(len, OnDoubt::GoOn)))
-    }
-
-    fn release_last(&mut self, chunk: Chunk) -> Result<Segment, BodyErrorKind> {
-        let bytes = self.release(chunk)?;
-        self.remaining = 0;
-        self.source.completed();
-        Ok(Segment::Frame(Frame::data(bytes)))
-    }
-
-    fn slice(&mut self, len: u64, doubt: OnDoubt) -> Segment {
-        let offset = self.span.next;
-        self.advance(len);
-        self.remaining = self.remaining.saturating_sub(len);
-        Segment::Slice(FileSlice::new(
-            Arc::clone(&self.source),
-            self.witness.share(),
-            (offset, len),
-            doubt,
-            self.span.left == 0,
-        ))
-    }
-
-    /// Of a client that has become slow, what left is read again, in time for the file not to have changed yet.
-    fn poll_hashing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyErrorKind>> {
-        if self.hashing.is_none() && self.sent > 0 && self.collected.is_none() && self.is_slow() {
-            let source = Arc::clone(&self.source);
-            let Span { first, next, left } = self.span;
-            self.hashing = Some(read::wait(move || {
-                Ok(Hashed {
-                    tail: Tail::look(&source, next + left, left),
-                    fingerprint: read::hash(&source, first, next - first)?,
-                })
-            }));
-        }
-        let Some(hashing) = &mut self.hashing else {
-            return Poll::Ready(Ok(()));
-        };
-        let hashed = ready!(hashing.as_mut().poll(cx));
-        self.hashing = None;
-        let Hashed { fingerprint, tail } = hashed?;
-        let now = self.source.file().metadata_now()?;
-        match self.witness.judge(&now) {
-            Judgement::Same => {
-                self.collected = Some(fingerprint);
-                self.tail = tail;
-            }
-            // Too late: what left was perhaps something else. The next slice will say so.
-            _ => self.pace = None,
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn is_slow(&self) -> bool {
-        self.pace
-            .as_ref()
-            .is_some_and(|pace| pace.since.elapsed() > BEFORE_HASHING && !pace.is_fast(self.sent))
     }
 
     /// The next bytes that may leave, or `None` after the last.
@@ -463,16 +338,9 @@ impl Transfer {
     /// The last question before bytes leave: may they still.
     fn release(&mut self, chunk: Chunk) -> Result<Bytes, BodyErrorKind> {
         let filled = chunk.filled as u64;
-        self.unasked = if chunk.metadata.is_some() {
-            0
-        } else {
-            self.unasked + filled
-        };
+        self.looked_at(&chunk);
         self.advance(filled);
         let bytes = chunk.buffer.filled(chunk.filled);
-        if let Some(hash) = &mut self.collected {
-            hash.update(bytes);
-        }
         if let Some((hash, expected)) = &mut self.verified {
             hash.update(bytes);
             if self.span.left == 0 && hash.clone().finalize()[..] != *expected {
@@ -482,6 +350,17 @@ impl Transfer {
         self.source.still_held()?;
         self.source.sent(filled);
         Ok(chunk.buffer.freeze(chunk.filled))
+    }
+
+    /// A chunk that was read leaves, or is about to leave the file by itself.
+    fn looked_at(&mut self, chunk: &Chunk) {
+        self.unasked = match chunk.metadata {
+            Some(_) => 0,
+            None => self.unasked + chunk.filled as u64,
+        };
+        if let Some(hash) = &mut self.collected {
+            hash.update(chunk.buffer.filled(chunk.filled));
+        }
     }
 
     const fn advance(&mut self, bytes: u64) {

@@ -21,21 +21,17 @@ const TAKEN_AT_ONCE: u64 = 64 * 1024;
 ///
 /// The name in the URL is decoration, for clients that save under the last segment; only the ID counts.
 pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<RequestBody>) -> Answering {
-    let opened = wanted(segments, request).and_then(|(credentials, id)| {
-        match service.try_open(&credentials, &id)? {
-            Some(lease) => Ok(Ok(lease)),
-            None => Ok(Err((credentials, id))),
-        }
-    });
-    match opened {
-        Ok(Ok(lease)) => {
-            let abort = || request.body().abort();
-            Answering::here(count(service, answer(lease, request, abort)))
-        }
-        Err(rejection) => Answering::here(count(service, refused(rejection))),
-        Ok(Err((credentials, id))) => {
-            let (service, head) = (Arc::clone(service), head_of(request));
-            let abort = request.body().abort();
+    let here = |answer| Answering::here(count(service, answer));
+    let (credentials, id) = match wanted(segments, request) {
+        Ok(wanted) => wanted,
+        Err(rejection) => return here(refused(rejection)),
+    };
+    let abort = || request.body().abort();
+    match service.try_open(&credentials, &id) {
+        Ok(Some(lease)) => here(answer(lease, request, abort)),
+        Err(rejection) => here(refused(rejection)),
+        Ok(None) => {
+            let (service, head, abort) = (Arc::clone(service), head_of(request), abort());
             Answering::later(async move {
                 let opened = service.open(credentials, id).await;
                 let answered = opened.map_or_else(refused, |lease| answer(lease, &head, || abort));
