@@ -29,6 +29,7 @@ mod credential;
 mod entry;
 mod error;
 mod file_id;
+mod handles;
 mod lease;
 mod link;
 mod pin;

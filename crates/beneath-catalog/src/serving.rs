@@ -1,9 +1,11 @@
-//! [`Serving`]: what a process has that gives leases, and one that only administers has not: the feed, the trail.
+//! [`Serving`]: what a process has that gives leases, and one that only administers has not: the feed, the trail, the files that
+//! stay open.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::handles::Handles;
 use crate::revocation::Feed;
 use crate::store::retention::Retention;
 use crate::store::{Store, StoreError, lock};
@@ -12,6 +14,7 @@ use crate::trail::Trail;
 pub(crate) struct Serving {
     pub(crate) feed: Arc<Feed>,
     pub(crate) trail: Arc<Trail>,
+    pub(crate) handles: Arc<Handles>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -20,14 +23,17 @@ impl Serving {
         store: &Arc<Store>,
         bound: Duration,
         remembered: usize,
+        kept_open: usize,
         retention: Retention,
     ) -> Result<Self, StoreError> {
         let (feed, watching) = Feed::start(Arc::clone(store), bound, remembered)?;
         let (trail, writing) = Trail::start(store, retention)?;
+        let (handles, keeping) = Handles::start(kept_open)?;
         Ok(Self {
             feed,
             trail,
-            threads: std::sync::Mutex::new(vec![watching, writing]),
+            handles,
+            threads: std::sync::Mutex::new(vec![watching, writing, keeping]),
         })
     }
 }
@@ -37,6 +43,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.feed.stop();
         self.trail.stop();
+        self.handles.stop();
         for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }

@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "the functions are told by their names")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use beneath::testing::{self, Forced};
 use beneath::{Policy, RelPath, Root, Symlinks, ambient_authority};
@@ -44,6 +45,16 @@ fn try_open_warm(bencher: Bencher<'_, '_>) {
     let root = Root::open_ambient(tree.path(), ambient_authority()).unwrap();
     let path = RelPath::parse(FILE).unwrap();
     bencher.bench_local(|| drop(root.try_open(black_box(&path)).unwrap()));
+}
+
+#[divan::bench]
+fn open_kept(bencher: Bencher<'_, '_>) {
+    let tree = tree();
+    let root = Root::open_ambient(tree.path(), ambient_authority()).unwrap();
+    let path = RelPath::parse(FILE).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let kept = testing::keep(&root, &path, Duration::from_millis(20)).unwrap();
+    bencher.bench_local(|| drop(black_box(&root).open_kept(&kept).unwrap()));
 }
 
 #[divan::bench]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::io::{Errno, ReadWriteFlags};
@@ -31,8 +32,13 @@ use crate::sys;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct File {
-    fd: OwnedFd,
+    fd: Descriptor,
     metadata: Metadata,
+}
+
+enum Descriptor {
+    Own(OwnedFd),
+    Kept(Arc<OwnedFd>),
 }
 
 /// What a [`File`] was when it was asked, in one statx(2) of its descriptor.
@@ -93,7 +99,27 @@ impl File {
             return Err(Error::new(ErrorKind::NotRegular, "not a regular file"));
         }
         policy.judge(&metadata)?;
-        Ok(Self { fd, metadata })
+        Ok(Self {
+            fd: Descriptor::Own(fd),
+            metadata,
+        })
+    }
+
+    /// One that is kept open, and is a regular file as of `metadata`, unless the policy refuses it now.
+    pub(crate) fn kept(fd: Arc<OwnedFd>, metadata: Metadata, policy: &Policy) -> Option<Self> {
+        policy.judge(&metadata).ok()?;
+        Some(Self {
+            fd: Descriptor::Kept(fd),
+            metadata,
+        })
+    }
+
+    pub(crate) fn into_parts(self) -> (Arc<OwnedFd>, Metadata) {
+        let fd = match self.fd {
+            Descriptor::Own(fd) => Arc::new(fd),
+            Descriptor::Kept(fd) => fd,
+        };
+        (fd, self.metadata)
     }
 
     /// What the file was when it was opened. Never asked again.
@@ -108,7 +134,7 @@ impl File {
     ///
     /// [`ErrorKind::Io`] if the file system fails.
     pub fn metadata_now(&self) -> Result<Metadata, Error> {
-        sys::stat(self.fd.as_fd()).map(|(metadata, _)| metadata)
+        sys::stat(self.as_fd()).map(|(metadata, _)| metadata)
     }
 
     /// Reads at `offset` (bytes from the start) into `buf`, and returns how many bytes that were: fewer than
@@ -124,7 +150,7 @@ impl File {
             return Ok(0);
         }
         loop {
-            match rustix::io::pread(&self.fd, &mut *buf, offset) {
+            match rustix::io::pread(self, &mut *buf, offset) {
                 Err(Errno::INTR) => {}
                 result => return result.map_err(Error::from_errno),
             }
@@ -147,7 +173,7 @@ impl File {
         }
         loop {
             let bufs = &mut [IoSliceMut::new(buf)];
-            match rustix::io::preadv2(&self.fd, bufs, offset, ReadWriteFlags::NOWAIT) {
+            match rustix::io::preadv2(self, bufs, offset, ReadWriteFlags::NOWAIT) {
                 Err(Errno::INTR) => {}
                 // Not every file system can promise not to wait, and not every kernel or filter knows preadv2.
                 Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
@@ -168,14 +194,17 @@ impl File {
     /// [`ErrorKind::Io`] if the file system fails.
     #[cfg(feature = "file-handle")]
     pub fn handle(&self) -> Result<Option<Vec<u8>>, Error> {
-        sys::handle(self.fd.as_fd())
+        sys::handle(self.as_fd())
     }
 }
 
 impl AsFd for File {
     /// For sendfile(2) and the like, with an explicit offset: the descriptor's own cursor belongs to nobody.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        match &self.fd {
+            Descriptor::Own(fd) => fd.as_fd(),
+            Descriptor::Kept(fd) => fd.as_fd(),
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub mod manual;
 
 mod error;
 mod file;
+mod kept;
 mod policy;
 mod rel_path;
 mod root;
@@ -51,6 +52,7 @@ pub use cap_std::{AmbientAuthority, ambient_authority};
 
 pub use error::{Error, ErrorKind};
 pub use file::{File, Identity, Metadata, Timestamp, Version};
+pub use kept::Kept;
 pub use policy::{HardLinks, Mounts, Owner, Policy, Symlinks};
 pub use rel_path::RelPath;
 #[cfg(feature = "_testing")]

@@ -4,14 +4,17 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use cap_std::AmbientAuthority;
 use rustix::fs::{FileType, RawDir};
 
 use crate::error::{Error, ErrorKind};
 use crate::file::{File, Metadata};
-use crate::policy::Policy;
+use crate::kept::{Kept, SETTLED};
+use crate::policy::{Policy, Symlinks};
 use crate::rel_path::RelPath;
+use crate::sys::bell::Bell;
 use crate::sys::{self, Backend, Kind, Want};
 
 /// The right to open what lies beneath one directory, and nothing else.
@@ -54,6 +57,7 @@ pub struct Root {
     directory: OwnedFd,
     policy: Policy,
     backend: Backend,
+    bell: OnceLock<Result<Arc<Bell>, Error>>,
 }
 
 /// Whether the directory of a [`Root`] still has a place in the tree.
@@ -144,11 +148,16 @@ impl Root {
             return Err(Error::new(ErrorKind::NotADirectory, "a root must be a directory"));
         }
         let backend = Backend::choose(directory.as_fd(), &policy)?;
-        Ok(Self {
+        Ok(Self::on(directory, policy, backend))
+    }
+
+    const fn on(directory: OwnedFd, policy: Policy, backend: Backend) -> Self {
+        Self {
             directory,
             policy,
             backend,
-        })
+            bell: OnceLock::new(),
+        }
     }
 
     /// Opens a regular file for reading: **check and use are one openat2(2)**.
@@ -189,13 +198,61 @@ impl Root {
     ///
     /// As [`open`](Self::open), with [`ErrorKind::NotADirectory`] for what is none.
     pub fn open_root(&self, path: &RelPath) -> Result<Self, Error> {
-        let opened = self
-            .backend
-            .open(self.as_fd(), path.as_c_str(), Want::Directory, &self.policy);
-        Ok(Self {
-            directory: opened.map_err(Error::from_errno)?,
-            ..*self
-        })
+        Ok(Self::on(self.open_directory(path)?, self.policy, self.backend))
+    }
+
+    pub(crate) fn open_directory(&self, path: &RelPath) -> Result<OwnedFd, Error> {
+        self.backend
+            .open(self.as_fd(), path.as_c_str(), Want::Directory, &self.policy)
+            .map_err(Error::from_errno)
+    }
+
+    /// Opens a regular file to stay open between requests, each of which then asks [`open_kept`](Self::open_kept). May wait for
+    /// the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open). [`ErrorKind::Busy`] if it, or a directory on the way, changed within the last two seconds: ask
+    /// again later. [`ErrorKind::Unsupported`] where nothing is kept; [`Kept`] says where that is.
+    pub fn keep(&self, path: &RelPath) -> Result<Kept, Error> {
+        Kept::new(self, path, SETTLED)
+    }
+
+    /// The kept file, if opening it by its name would open that very file now; `None` if not, and for one that another root
+    /// keeps: [`open`](Self::open) it, and keep it anew. Never waits for the disk.
+    ///
+    /// # Security
+    ///
+    /// No rule of the [`Policy`] and no property of [`open`](Self::open) is weaker for it: see [`Kept`].
+    pub fn open_kept(&self, kept: &Kept) -> Option<File> {
+        kept.still_led_to(self)
+    }
+
+    /// What rings when the way to a file may have changed, where the files themselves show every change.
+    pub(crate) fn bell(&self) -> Result<Arc<Bell>, Error> {
+        let bell = || {
+            if self.policy.symlinks != Symlinks::Refuse {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "where links are followed no file is kept open",
+                ));
+            }
+            sys::shows_every_change(self.as_fd())?;
+            let mount = self.metadata()?.identity().mount();
+            let bell = mount.ok_or(rustix::io::Errno::NODEV).and_then(Bell::of_mount);
+            bell.map(Arc::new).map_err(|errno| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    "the table of mounts cannot be watched, so nothing is kept open",
+                )
+                .with_errno(errno)
+            })
+        };
+        self.bell.get_or_init(bell).clone()
+    }
+
+    pub(crate) fn has_bell(&self, bell: &Arc<Bell>) -> bool {
+        matches!(self.bell.get(), Some(Ok(own)) if Arc::ptr_eq(own, bell))
     }
 
     /// Lists the directory itself: at most `max` names, without `.` and `..`, in no order. May wait for the disk.
@@ -276,7 +333,7 @@ impl Root {
         &self.policy
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
 }
@@ -367,9 +424,10 @@ impl From<FileType> for EntryKind {
 #[allow(missing_docs, clippy::missing_errors_doc, clippy::exhaustive_enums)]
 pub mod testing {
     use std::ffi::CStr;
-
-    use super::{AmbientAuthority, Backend, Error, File, Path, Policy, Root, Want, sys};
     use std::os::fd::AsFd as _;
+    use std::time::Duration;
+
+    use super::{AmbientAuthority, Backend, Error, File, Kept, Path, Policy, RelPath, Root, Want, sys};
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Forced {
@@ -389,11 +447,11 @@ pub mod testing {
             Forced::Walk => Backend::Walk,
         };
         backend.supports(directory.as_fd(), &policy)?;
-        Ok(Root {
-            directory,
-            policy,
-            backend,
-        })
+        Ok(Root::on(directory, policy, backend))
+    }
+
+    pub fn keep(root: &Root, path: &RelPath, settled: Duration) -> Result<Kept, Error> {
+        Kept::new(root, path, settled)
     }
 
     pub fn open_raw(root: &Root, path: &CStr) -> Result<File, Error> {

@@ -26,6 +26,8 @@ pub struct Config {
     pub(crate) limits: Limits,
     /// How many logins may fail, from one address or for one name, before the next has to wait.
     pub(crate) failed_logins: u32,
+    /// How many descriptors are held of files that are asked for again and again.
+    pub(crate) kept_open: usize,
     /// Where the counters are served, if anywhere.
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) audit: AuditConfig,
@@ -225,9 +227,11 @@ struct RawLimits {
     stall_timeout: Option<String>,
     drain_timeout: Option<String>,
     failed_logins: Option<u32>,
+    kept_open: Option<usize>,
 }
 
 const FAILED_LOGINS: u32 = 30;
+const MAX_KEPT_OPEN: usize = 512;
 
 fn default_listen() -> String {
     "127.0.0.1:8080".to_owned()
@@ -260,7 +264,10 @@ impl Raw {
             let problem = "`limits.failed_logins`: 0 would let nobody try; use 1 or more";
             problems.note::<()>(Err(problem.to_owned()));
         }
+        let kept_open = self.limits.kept_open;
         let limits = self.limits.parse(&mut problems);
+        // Of what the connections leave, a part: few where a process may open few.
+        let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 8).min(MAX_KEPT_OPEN));
         let audit = self.audit.parse(&mut problems);
         let tls = self.tls.map(|tls| TlsConfig {
             certificate: folder.join(tls.certificate),
@@ -282,6 +289,7 @@ impl Raw {
                 tls,
                 limits,
                 failed_logins,
+                kept_open,
                 metrics,
                 audit,
             }),

@@ -7,13 +7,14 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("beneath keeps its promise on Linux only, so far: another system is one file in src/sys");
 
+pub(crate) mod bell;
 pub(crate) mod openat2;
 pub(crate) mod walk;
 
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, FsWord, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
@@ -165,6 +166,23 @@ pub(crate) fn stat(fd: BorrowedFd<'_>) -> Result<(Metadata, Kind), Error> {
         links: answer.stx_nlink.into(),
     };
     Ok((metadata, kind))
+}
+
+/// Fails where the file system is not one whose renames, links and changes of permission are known to set the time of change
+/// (ctime), or may be changed by another machine.
+pub(crate) fn shows_every_change(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    const EXT4: FsWord = 0xEF53;
+    const XFS: FsWord = 0x5846_5342;
+    const BTRFS: FsWord = 0x9123_683E;
+    const F2FS: FsWord = 0xF2F5_2010;
+    const TMPFS: FsWord = 0x0102_1994;
+    match rustix::fs::fstatfs(fd).map_err(Error::from_errno)?.f_type {
+        EXT4 | XFS | BTRFS | F2FS | TMPFS => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            "this file system is not known to show every change, so nothing on it is kept open",
+        )),
+    }
 }
 
 #[cfg(feature = "file-handle")]

@@ -105,6 +105,7 @@ fn options(config: &Config) -> Options {
     Options::default()
         .revocation_bound(config.revocation_bound)
         .audit_retention(config.audit.retention, config.audit.records)
+        .kept_open(config.kept_open)
         .failed_logins(config.failed_logins, REFILL)
 }
 
