@@ -123,13 +123,16 @@ impl Handles {
         often.sort_unstable_by_key(|opened| std::cmp::Reverse(opened.times));
         let gone: Vec<EntrySeq> = {
             let held = sync::read(&self.held);
-            let leads_nowhere = |held: &Held| held.root.open_kept(&held.kept).is_none();
+            let leads_nowhere = |held: &Held| {
+                held.root.review(&held.kept);
+                held.root.open_kept(&held.kept).is_none()
+            };
             let gone = held.iter().filter(|(_, held)| leads_nowhere(held));
             gone.map(|(seq, _)| *seq).collect()
         };
         // Closed without the lock.
         let mut dropped = Vec::new();
-        let mut taken = {
+        let (mut descriptors, mut bytes) = {
             let mut held = sync::write(&self.held);
             dropped.extend(gone.iter().filter_map(|seq| held.remove(seq)));
             for held in held.values_mut() {
@@ -139,17 +142,24 @@ impl Handles {
             // Whoever waits for room takes it from those that were not used since the last look.
             let idle = if often.is_empty() { MAX_IDLE } else { 1 };
             dropped.extend(held.extract_if(|_, held| held.idle >= idle).map(|(_, held)| held));
-            held.values().map(|held| held.kept.descriptors()).sum::<usize>()
+            let each = held.values().map(|held| &held.kept);
+            each.fold((0, 0), |(descriptors, bytes), kept| {
+                (descriptors + kept.descriptors(), bytes + kept.remembers())
+            })
         };
         drop(dropped);
         for Opened { root, entry, .. } in often {
-            let Ok(kept) = root.keep(entry.path()) else {
+            let Ok(mut kept) = root.keep(entry.path()) else {
                 continue;
             };
-            if taken + kept.descriptors() > self.room {
+            if bytes + kept.remembers() > MAX_BYTES {
+                kept = kept.without_content();
+            }
+            descriptors += kept.descriptors();
+            bytes += kept.remembers();
+            if descriptors > self.room {
                 break;
             }
-            taken += kept.descriptors();
             let held = Held {
                 root,
                 kept,
@@ -164,8 +174,10 @@ impl Handles {
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// As many opens between two looks are often.
-const OFTEN: u32 = 5;
+const OFTEN: u32 = 3;
 /// How many files are counted between two looks.
-const MAX_OPENED: usize = 4096;
+const MAX_OPENED: usize = 1 << 14;
+/// How much content is remembered.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// A minute of looks.
 const MAX_IDLE: u32 = 120;

@@ -38,7 +38,7 @@ pub struct File {
 
 enum Descriptor {
     Own(OwnedFd),
-    Kept(Arc<OwnedFd>),
+    Kept(Arc<OwnedFd>, Option<Arc<[u8]>>),
 }
 
 /// What a [`File`] was when it was asked, in one statx(2) of its descriptor.
@@ -105,21 +105,19 @@ impl File {
         })
     }
 
-    /// One that is kept open, and is a regular file as of `metadata`, unless the policy refuses it now.
-    pub(crate) fn kept(fd: Arc<OwnedFd>, metadata: Metadata, policy: &Policy) -> Option<Self> {
-        policy.judge(&metadata).ok()?;
-        Some(Self {
-            fd: Descriptor::Kept(fd),
+    /// One that is kept open; judged already.
+    pub(crate) const fn kept(fd: Arc<OwnedFd>, metadata: Metadata, content: Option<Arc<[u8]>>) -> Self {
+        Self {
+            fd: Descriptor::Kept(fd, content),
             metadata,
-        })
+        }
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<OwnedFd>, Metadata) {
-        let fd = match self.fd {
+    pub(crate) fn into_shared(self) -> Arc<OwnedFd> {
+        match self.fd {
             Descriptor::Own(fd) => Arc::new(fd),
-            Descriptor::Kept(fd) => fd,
-        };
-        (fd, self.metadata)
+            Descriptor::Kept(fd, _) => fd,
+        }
     }
 
     /// What the file was when it was opened. Never asked again.
@@ -135,6 +133,15 @@ impl File {
     /// [`ErrorKind::Io`] if the file system fails.
     pub fn metadata_now(&self) -> Result<Metadata, Error> {
         sys::stat(self.as_fd()).map(|(metadata, _)| metadata)
+    }
+
+    /// The whole content as it was when [`metadata`](Self::metadata) was asked, where that is remembered: of small files that are
+    /// [kept](crate::Kept). Of the length that the metadata says, and it does not change.
+    pub const fn content(&self) -> Option<&Arc<[u8]>> {
+        match &self.fd {
+            Descriptor::Kept(_, content) => content.as_ref(),
+            Descriptor::Own(_) => None,
+        }
     }
 
     /// Reads at `offset` (bytes from the start) into `buf`, and returns how many bytes that were: fewer than
@@ -203,7 +210,7 @@ impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.fd {
             Descriptor::Own(fd) => fd.as_fd(),
-            Descriptor::Kept(fd) => fd.as_fd(),
+            Descriptor::Kept(fd, _) => fd.as_fd(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, ErrorKind};
@@ -19,7 +19,8 @@ use crate::sys::{self, Kind};
 /// then asks whether its name **still leads to it**, and gets it only if so.
 ///
 /// Holds one descriptor for the file and one for each directory above it and beneath the root: see
-/// [`descriptors`](Self::descriptors). A file that is removed keeps its place on the disk until this is dropped.
+/// [`descriptors`](Self::descriptors). A file that is removed keeps its place on the disk until this is dropped. Of a file of up
+/// to 16 KiB also the content is remembered ([`File::content`]), and need not be read.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -59,6 +60,10 @@ use crate::sys::{self, Kind};
 /// returned, the old place may be seen a moment longer. Directories that may not be read cannot be watched, and are asked
 /// each time.
 ///
+/// What write(2) and its like do to the content sets the ctime. What somebody writes through a shared mapping sets it once, and not
+/// again before the kernel has written it to the disk (on tmpfs perhaps never): to see that, whoever keeps files has them
+/// [reviewed](Root::review) now and then, and may until then be given what was there at the last time.
+///
 /// Fresh each time are the [`Metadata`], and the judgement of the [`Policy`](crate::Policy). Not asked again, as of any descriptor
 /// that is open, is what only an open asks: security modules, fanotify, leases.
 ///
@@ -70,6 +75,10 @@ pub struct Kept {
     root: Metadata,
     directories: Box<[(OwnedFd, Metadata)]>,
     watches: Watches,
+    /// All of it, if it is little.
+    content: Option<Arc<[u8]>>,
+    /// The content was found to be another, though nothing showed it.
+    outdated: AtomicBool,
     /// As often it had rung when everything was kept,
     kept_at: Rung,
     /// and when the directories were seen to be the same.
@@ -120,9 +129,14 @@ impl Kept {
             Ok((directory, settled(metadata)?))
         });
         let directories = directories.collect::<Result<_, Error>>()?;
-        let (file, was) = root.open(path)?.into_parts();
+        let file = root.open(path)?;
+        let was = settled(*file.metadata())?;
+        let content = (was.len() <= MAX_CONTENT).then(|| read(&file)).transpose()?;
+        let file = file.into_shared();
         let kept = Self {
-            was: settled(was)?,
+            was,
+            content,
+            outdated: AtomicBool::new(false),
             root: settled(own)?,
             file,
             directories,
@@ -144,12 +158,37 @@ impl Kept {
     pub(crate) fn still_led_to(&self, root: &Root) -> Option<File> {
         let rung = self.watches.bell.rung();
         let nothing_mounted = rung.mounts == self.kept_at.mounts;
-        (nothing_mounted && self.led_to_by(root, rung)).then_some(())?;
+        if !nothing_mounted || self.outdated.load(Ordering::Relaxed) || !self.led_to_by(root, rung) {
+            return None;
+        }
         let (now, kind) = sys::stat(self.file.as_fd()).ok()?;
-        let unchanged = kind == Kind::Regular && now == self.was;
-        unchanged
-            .then(|| File::kept(Arc::clone(&self.file), now, root.policy()))
-            .flatten()
+        if kind != Kind::Regular || now != self.was {
+            return None;
+        }
+        root.policy().judge(&now).ok()?;
+        Some(File::kept(Arc::clone(&self.file), now, self.content.clone()))
+    }
+
+    /// Not opened any more if the content is another than what is remembered of it.
+    pub(crate) fn look_at_content(&self, root: &Root) {
+        let (Some(content), Some(file)) = (&self.content, self.still_led_to(root)) else {
+            return;
+        };
+        if !read(&file).is_ok_and(|now| now == *content) {
+            self.outdated.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How many bytes of content this remembers.
+    pub fn remembers(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.len())
+    }
+
+    /// The same, remembering nothing of the content.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.content = None;
+        self
     }
 
     /// Whether the directories are as they were. That the root is this one is seen without asking only if it is the same `Root`.
@@ -166,6 +205,25 @@ impl Kept {
         }
         same
     }
+}
+
+/// The whole of a small file.
+fn read(file: &File) -> Result<Arc<[u8]>, Error> {
+    let len = usize::try_from(file.metadata().len()).unwrap_or(0);
+    // One more than there should be, to notice that there is more.
+    let mut bytes = vec![0; len + 1];
+    let mut filled = 0;
+    while filled <= len {
+        match file.read_at(&mut bytes[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    if filled != len {
+        return Err(Error::new(ErrorKind::Busy, "the file changed while it was read"));
+    }
+    bytes.truncate(len);
+    Ok(bytes.into())
 }
 
 impl Watches {
@@ -196,6 +254,9 @@ const NEVER: u64 = u64::MAX;
 
 /// For how long nothing may have changed: far more than the grain of any clock that file systems read.
 pub(crate) const SETTLED: Duration = Duration::from_secs(2);
+
+/// Up to this length, in bytes, the content is remembered.
+const MAX_CONTENT: u64 = 16 * 1024;
 
 /// The directories that lead to it, from the root downwards.
 fn above(path: &RelPath) -> impl Iterator<Item = Result<RelPath, Error>> {

@@ -228,6 +228,12 @@ impl Root {
         kept.still_led_to(self)
     }
 
+    /// Reads the remembered content of a kept file again: if it is another, the file is opened no more. For every kept file, as
+    /// often as content may be out of date that somebody writes through a shared mapping. May wait for the disk.
+    pub fn review(&self, kept: &Kept) {
+        kept.look_at_content(self);
+    }
+
     /// What rings when the way to a file may have changed, where the files themselves show every change.
     pub(crate) fn bell(&self) -> Result<Arc<Bell>, Error> {
         let bell = || {

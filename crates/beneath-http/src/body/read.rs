@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beneath::{ErrorKind, Metadata, Source};
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -24,12 +25,38 @@ pub(super) type Pending<T = Chunk> = Pin<Box<dyn Future<Output = Result<T, BodyE
 
 /// Bytes that were read but may not leave yet.
 pub(super) struct Chunk {
-    pub(super) buffer: Buffer,
-    pub(super) filled: usize,
+    content: Content,
     /// What the file was after these were read, if that was to be asked.
     pub(super) metadata: Option<Metadata>,
     /// The bytes so far were read a second time and are the same.
     pub(super) confirmed: bool,
+}
+
+enum Content {
+    Read(Buffer, usize),
+    /// Was known.
+    Kept(Bytes),
+}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Read(buffer, filled) => buffer.filled(*filled),
+            Content::Kept(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.bytes().len() as u64
+    }
+
+    /// Without copying them.
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self.content {
+            Content::Read(buffer, filled) => buffer.freeze(filled),
+            Content::Kept(bytes) => bytes,
+        }
+    }
 }
 
 /// What to read, and what to ask afterwards.
@@ -53,6 +80,9 @@ pub(super) enum Reading {
 
 /// Reads if that needs no waiting; otherwise says how to go on.
 pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Reading, BodyErrorKind> {
+    if let Some(kept) = kept(source, request) {
+        return Ok(Reading::Done(kept));
+    }
     let mut buffer = Buffer::for_remaining(request.left);
     if request.settle.is_zero() {
         match source.file().try_read_at(buffer.as_mut(), request.offset) {
@@ -69,6 +99,22 @@ pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Readin
         let filled = source.file().read_at(buffer.as_mut(), request.offset)?;
         finish(&source, request, buffer, filled)
     })))
+}
+
+/// What need not be read, because the file came with its content. That is of the very state that the answer describes, so there
+/// is nothing to be asked afterwards.
+fn kept(source: &Arc<dyn Source>, request: Request) -> Option<Chunk> {
+    let content = source.file().content()?;
+    let first = usize::try_from(request.offset).ok()?;
+    let end = first.checked_add(usize::try_from(request.left).ok()?)?;
+    if end > content.len() || first == end {
+        return None;
+    }
+    Some(Chunk {
+        content: Content::Kept(Bytes::from_owner(Arc::clone(content)).slice(first..end)),
+        metadata: None,
+        confirmed: false,
+    })
 }
 
 /// What a second reading must show.
@@ -116,8 +162,7 @@ fn finish(
         None
     };
     Ok(Chunk {
-        buffer,
-        filled,
+        content: Content::Read(buffer, filled),
         metadata,
         confirmed: false,
     })

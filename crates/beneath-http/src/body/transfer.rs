@@ -308,8 +308,8 @@ impl Transfer {
         self.pace.is_some() && self.sent > 0
     }
 
-    const fn is_last(&self, chunk: &Chunk) -> bool {
-        chunk.filled as u64 >= self.span.left
+    fn is_last(&self, chunk: &Chunk) -> bool {
+        chunk.len() >= self.span.left
     }
 
     /// Stops hashing for a client that is fast, while there is no doubt to be settled.
@@ -330,17 +330,17 @@ impl Transfer {
         Some(Doubt {
             first: self.span.first,
             tail: self.tail.clone(),
-            total: self.sent + chunk.filled as u64,
-            hash: before.chain_update(chunk.buffer.filled(chunk.filled)),
+            total: self.sent + chunk.len(),
+            hash: before.chain_update(chunk.bytes()),
         })
     }
 
     /// The last question before bytes leave: may they still.
     fn release(&mut self, chunk: Chunk) -> Result<Bytes, BodyErrorKind> {
-        let filled = chunk.filled as u64;
+        let filled = chunk.len();
         self.looked_at(&chunk);
         self.advance(filled);
-        let bytes = chunk.buffer.filled(chunk.filled);
+        let bytes = chunk.bytes();
         if let Some((hash, expected)) = &mut self.verified {
             hash.update(bytes);
             if self.span.left == 0 && hash.clone().finalize()[..] != *expected {
@@ -349,17 +349,17 @@ impl Transfer {
         }
         self.source.still_held()?;
         self.source.sent(filled);
-        Ok(chunk.buffer.freeze(chunk.filled))
+        Ok(chunk.into_bytes())
     }
 
     /// A chunk that was read leaves, or is about to leave the file by itself.
     fn looked_at(&mut self, chunk: &Chunk) {
         self.unasked = match chunk.metadata {
             Some(_) => 0,
-            None => self.unasked + chunk.filled as u64,
+            None => self.unasked + chunk.len(),
         };
         if let Some(hash) = &mut self.collected {
-            hash.update(chunk.buffer.filled(chunk.filled));
+            hash.update(chunk.bytes());
         }
     }
 

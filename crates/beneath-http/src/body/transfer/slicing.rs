@@ -80,7 +80,7 @@ impl Transfer {
             return Poll::Ready(Ok(Segment::Frame(Frame::data(bytes))));
         }
         self.looked_at(&chunk);
-        Poll::Ready(Ok(self.slice(chunk.filled as u64, OnDoubt::GoOn)))
+        Poll::Ready(Ok(self.slice(chunk.len(), OnDoubt::GoOn)))
     }
 
     fn slice(&mut self, len: u64, doubt: OnDoubt) -> Segment {
