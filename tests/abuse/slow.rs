@@ -8,12 +8,22 @@ use beneath_tests::Beneathd;
 
 use crate::{ALICE, Bystander, Shop, descriptors, path};
 
-/// A mode of slowhttptest, and how long after its start all its connections must be gone: the second in which they are
+/// A mode of slowhttptest, how many of its connections must have been there at once, and how long after its start all its connections must be gone: the second in which they are
 /// opened, what the configuration says, and two seconds for a machine that is busy.
 struct Attack {
     name: &'static str,
     arguments: &'static [&'static str],
+    on: Target,
+    least: usize,
     gone_after: Duration,
+}
+
+/// What is asked for.
+enum Target {
+    /// A large file.
+    Download,
+    /// Something that reads the body of a request.
+    Administration,
 }
 
 const LIMITS: &str = "header_timeout = \"1s\"\nidle_timeout = \"2s\"\nstall_timeout = \"1s\"";
@@ -23,21 +33,30 @@ const ATTACKS: [Attack; 4] = [
     Attack {
         name: "-H, a field of the head each second",
         arguments: &["-H", "-i", "1"],
+        on: Target::Download,
+        least: CONNECTIONS / 2,
         gone_after: Duration::from_secs(1 + 1 + 2),
     },
     Attack {
         name: "-B, some of the body each second",
-        arguments: &["-B", "-i", "1", "-s", "100000"],
+        arguments: &["-B", "-i", "1", "-s", "60000", "-t", "POST"],
+        on: Target::Administration,
+        least: CONNECTIONS / 2,
         gone_after: Duration::from_secs(1 + 1 + 2),
     },
     Attack {
         name: "-R, hundreds of ranges",
         arguments: &["-R", "-a", "1", "-b", "2000"],
+        on: Target::Download,
+        // Each is answered at once, and let go.
+        least: 1,
         gone_after: Duration::from_secs(1 + 2 + 2),
     },
     Attack {
         name: "-X, five bytes read each second",
         arguments: &["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "5"],
+        on: Target::Download,
+        least: CONNECTIONS / 2,
         gone_after: Duration::from_secs(1 + 1 + 2),
     },
 ];
@@ -45,6 +64,8 @@ const ATTACKS: [Attack; 4] = [
 #[test]
 fn slow_clients_are_cut_when_the_configuration_says_and_nobody_else_waits() {
     let shop = Shop::build(LIMITS);
+    let token = shop.house.json(&["token", "create", "alice", "--json"]);
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
     let service = shop.house.serve();
     let bystander = Bystander::arrive(service.address(), &shop.small);
     thread::sleep(Duration::from_millis(200));
@@ -55,12 +76,13 @@ fn slow_clients_are_cut_when_the_configuration_says_and_nobody_else_waits() {
             .args(attack.arguments)
             .args(["-l", "20", "-p", "3", "-v", "1"]);
         command.args(["-c", &CONNECTIONS.to_string(), "-r", &CONNECTIONS.to_string()]);
+        let (path, authorization) = match attack.on {
+            Target::Download => (path(&shop.large), ALICE),
+            Target::Administration => ("/api/v1/files".to_owned(), &*bearer),
+        };
         // It has no option for other fields, and passes on whatever is in this one.
-        command.args(["-j", &format!("a=b\r\nAuthorization: {ALICE}")]);
-        command.args([
-            "-u",
-            &format!("http://{}{}", service.address(), path(&shop.large)),
-        ]);
+        command.args(["-j", &format!("a=b\r\nAuthorization: {authorization}")]);
+        command.args(["-u", &format!("http://{}{path}", service.address())]);
         let begin = Instant::now();
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut attacker = Attacker(child.expect("slowhttptest, which tests/run installs"));
@@ -69,6 +91,11 @@ fn slow_clients_are_cut_when_the_configuration_says_and_nobody_else_waits() {
             "slowhttptest {}: {most} sockets, all gone after {:?}",
             attack.name,
             begin.elapsed()
+        );
+        assert!(
+            most >= before + attack.least,
+            "{}: that was no attack, with {most} sockets",
+            attack.name
         );
         assert!(
             begin.elapsed() < attack.gone_after,

@@ -1,5 +1,6 @@
 //! [`Trail`]: decisions and transfers on their way to the audit trail, in batches, off the path of requests.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -45,6 +46,24 @@ pub(crate) struct Event {
     pub(crate) address: Option<IpAddr>,
 }
 
+impl Event {
+    /// All of it but when, and how many bytes.
+    pub(crate) fn what(&self) -> impl Hash + Eq + '_ {
+        let Self {
+            at: _,
+            actor,
+            event,
+            object,
+            revision,
+            outcome,
+            reason,
+            sent: _,
+            address,
+        } = self;
+        (actor, event, object, revision, outcome, reason, address)
+    }
+}
+
 /// How many bytes were sent.
 pub(crate) enum Sent {
     /// It is not about bytes.
@@ -56,6 +75,7 @@ pub(crate) enum Sent {
 }
 
 /// To what.
+#[derive(PartialEq, Eq, Hash)]
 pub(crate) enum Object {
     File(FileId),
     Text(String),
@@ -63,7 +83,7 @@ pub(crate) enum Object {
 }
 
 /// Who, as far as is known.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Actor {
     User(UserName),
     /// The name that somebody gave who did not prove it.

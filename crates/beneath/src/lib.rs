@@ -26,7 +26,8 @@
 //! * Links are refused wherever in the path they stand, unless [`Symlinks::Beneath`] was asked for; magic links
 //!   always.
 //! * Only regular files open. A FIFO, socket, device or write-leased file answers at once, with an error.
-//! * After a root is made: no stored path, no current directory, no procfs, no question asked of a name.
+//! * After a root is made: no stored path, no current directory, no procfs, no question asked of a name. But for files that are
+//!   [kept](Root::keep) open, if somebody wants that; [`Kept`] says what it rests on.
 //! * Where the policy cannot be kept, making the [`Root`] fails. There is no quiet fallback.
 //!
 //! # Not promised

@@ -38,7 +38,7 @@ const CHANGES: [Deed; 22] = [
         exchange(&tree.join("other"), &tree.join("a/b/f"));
     }),
     ("it is removed", |tree| {
-        std::fs::remove_file(tree.join("a/b/f")).unwrap()
+        std::fs::remove_file(tree.join("a/b/f")).unwrap();
     }),
     ("it is removed, and written anew", |tree| {
         std::fs::remove_file(tree.join("a/b/f")).unwrap();
@@ -86,17 +86,17 @@ const CHANGES: [Deed; 22] = [
     }),
     ("nobody may read it", |tree| mode(&tree.join("a/b/f"), 0o000)),
     ("its mode is set to what it was", |tree| {
-        mode(&tree.join("a/b/f"), 0o644)
+        mode(&tree.join("a/b/f"), 0o644);
     }),
     ("nobody may search its directory", |tree| {
-        mode(&tree.join("a/b"), 0o000)
+        mode(&tree.join("a/b"), 0o000);
     }),
     ("nobody may search the directory above its own", |tree| {
-        mode(&tree.join("a"), 0o000)
+        mode(&tree.join("a"), 0o000);
     }),
     ("nobody may search the root", |tree| mode(tree, 0o000)),
     ("it is written", |tree| {
-        std::fs::write(tree.join("a/b/f"), "12345").unwrap()
+        std::fs::write(tree.join("a/b/f"), "12345").unwrap();
     }),
     ("it is written, and its time of modification set back", |tree| {
         let file = std::fs::File::options()

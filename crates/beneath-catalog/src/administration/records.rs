@@ -32,6 +32,9 @@ pub struct AuditRecord {
     pub bytes: Option<u64>,
     /// Where the request came from.
     pub address: Option<String>,
+    /// How often it happened within half a second, all bytes counted: 1 unless there was too much to be written down one by one,
+    /// which is some thousand decisions in half a second.
+    pub times: u64,
 }
 
 impl Administration<'_> {

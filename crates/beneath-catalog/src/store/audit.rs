@@ -1,7 +1,9 @@
 //! The audit trail: append-only, by triggers of the store itself.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, Row, Statement};
 
 use super::{Millis, StoreError, revision, statement};
@@ -24,33 +26,84 @@ pub(crate) fn act(
     Ok(())
 }
 
-/// Decisions and transfers, many to a statement: most of what a row costs is the statement around it.
+/// Decisions and transfers, many to a statement: most of what a row costs is the statement around it. Between two statements
+/// whoever waits for this processor goes first: a long batch would else keep downloads waiting for milliseconds.
 pub(crate) fn events(writing: &Connection, events: &[Event]) -> Result<(), StoreError> {
-    let (full, rest) = events.as_chunks::<AT_ONCE>();
+    let rows = if events.len() > MANY {
+        together(events)
+    } else {
+        events.iter().map(Happened::once).collect()
+    };
+    let (full, rest) = rows.as_chunks::<AT_ONCE>();
     if !full.is_empty() {
         let mut insert = statement(writing, &insert_events(AT_ONCE))?;
-        full.iter()
-            .try_for_each(|events| insert_all(&mut insert, events))?;
+        for rows in full {
+            insert_all(&mut insert, rows)?;
+            std::thread::yield_now();
+        }
     }
     if !rest.is_empty() {
         let mut insert = statement(writing, &insert_events(1))?;
         rest.iter()
-            .try_for_each(|event| insert_all(&mut insert, std::slice::from_ref(event)))?;
+            .try_for_each(|row| insert_all(&mut insert, std::slice::from_ref(row)))?;
     }
     Ok(())
+}
+
+/// Above so many in one batch, the same thing again and again is one record.
+const MANY: usize = 1024;
+
+/// What happened, how often, and how many bytes that were in all.
+struct Happened<'a> {
+    event: &'a Event,
+    bytes: Option<u64>,
+    times: u64,
+}
+
+impl<'a> Happened<'a> {
+    fn once(event: &'a Event) -> Self {
+        Self {
+            event,
+            bytes: event.sent.when_written(),
+            times: 1,
+        }
+    }
+}
+
+/// The same to the same by the same, in the order in which each happened first.
+fn together(events: &[Event]) -> Vec<Happened<'_>> {
+    let mut rows: Vec<Happened<'_>> = Vec::new();
+    let mut places: HashMap<_, usize, RandomState> = HashMap::default();
+    for event in events {
+        let one = Happened::once(event);
+        // What is still under way is told from what has ended.
+        let place = places.entry((event.what(), one.bytes.is_some()));
+        let place = *place.or_insert(rows.len());
+        match rows.get_mut(place) {
+            None => rows.push(one),
+            Some(same) => {
+                same.bytes = same
+                    .bytes
+                    .zip(one.bytes)
+                    .map(|(all, more)| all.saturating_add(more));
+                same.times += 1;
+            }
+        }
+    }
+    rows
 }
 
 const AT_ONCE: usize = 16;
 
 fn insert_events(rows: usize) -> String {
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!(
-        "INSERT INTO audit (at, actor, event, object, revision, outcome, reason, bytes, address) VALUES {values}"
+        "INSERT INTO audit (at, actor, event, object, revision, outcome, reason, bytes, address, times) VALUES {values}"
     )
 }
 
-fn insert_all(insert: &mut Statement<'_>, events: &[Event]) -> Result<(), StoreError> {
-    for (event, first) in events.iter().zip((1..).step_by(9)) {
+fn insert_all(insert: &mut Statement<'_>, rows: &[Happened<'_>]) -> Result<(), StoreError> {
+    for (Happened { event, bytes, times }, first) in rows.iter().zip((1..).step_by(10)) {
         insert.raw_bind_parameter(first, event.at.0)?;
         insert.raw_bind_parameter(first + 1, event.actor.to_string())?;
         insert.raw_bind_parameter(first + 2, event.event)?;
@@ -58,8 +111,9 @@ fn insert_all(insert: &mut Statement<'_>, events: &[Event]) -> Result<(), StoreE
         insert.raw_bind_parameter(first + 4, event.revision)?;
         insert.raw_bind_parameter(first + 5, event.outcome)?;
         insert.raw_bind_parameter(first + 6, event.reason.map(|reason| format!("{reason:?}")))?;
-        insert.raw_bind_parameter(first + 7, event.sent.when_written())?;
+        insert.raw_bind_parameter(first + 7, bytes)?;
         insert.raw_bind_parameter(first + 8, event.address.map(|address| address.to_string()))?;
+        insert.raw_bind_parameter(first + 9, times)?;
     }
     insert.raw_execute()?;
     Ok(())
@@ -82,7 +136,7 @@ pub(crate) fn list(
     limit: usize,
 ) -> Result<Vec<AuditRecord>, StoreError> {
     let since = since.map_or(i64::MIN, |since| since.0);
-    let sql = "SELECT id, at, actor, event, object, revision, outcome, reason, bytes, address FROM audit \
+    let sql = "SELECT id, at, actor, event, object, revision, outcome, reason, bytes, address, times FROM audit \
                WHERE id > ?1 AND at >= ?2 ORDER BY id LIMIT ?3";
     let mut statement = statement(snapshot, sql)?;
     let records = statement.query_map((after.0, since, limit), read)?;
@@ -101,6 +155,7 @@ fn read(row: &Row<'_>) -> Result<AuditRecord, rusqlite::Error> {
         reason: row.get(7)?,
         bytes: row.get(8)?,
         address: row.get(9)?,
+        times: row.get(10)?,
     })
 }
 

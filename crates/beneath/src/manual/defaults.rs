@@ -16,7 +16,9 @@
 //! | `EAGAIN` tried again 1,024 times at most, and for 10 ms once there were 32 tries | a rename *anywhere on the machine* causes it for 2 to 4 % of opens that walk `..`; one try fails users, no bound lets them be starved |
 //! | a trial openat2 on each root, with its policy | whether it works can depend on the file system, kernel, filter and flags; a process-wide memory of one failure is a way to fail open |
 //! | no fallback for [`Symlinks::Beneath`](crate::Symlinks::Beneath) | following links by hand without a window needs procfs or a stack of descriptors; every implementation read here had an escape in that code |
-//! | no procfs, ever | it may be absent, over-mounted or hidden; the container escapes of 2025 all went through it |
+//! | nothing is opened by procfs | it may be absent, over-mounted or hidden; the container escapes of 2025 all went through it. Only a root that [keeps](crate::Root::keep) files open asks it, to hear when something was mounted or moved, and keeps none where it is not there |
+//! | no file is kept open unless that is asked for | it takes descriptors, and rests on more: the ctime of the file systems, inotify, the table of mounts |
+//! | kept only what was not touched for 2 s | the clock of file systems is a few milliseconds coarse, and a later change must show |
 //! | no cursor, `read_at` only | a shared cursor is a race between readers |
 //! | one statx(2) at open, kept | two answers about one file can disagree |
 //! | the file handle on demand | one more system call on each open, for what only pinning needs |

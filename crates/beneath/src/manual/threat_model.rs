@@ -25,6 +25,7 @@
 //! | truncate or extend it while it is read | a short read; [`Metadata::version`](crate::Metadata::version) differs |
 //! | remove a file and create another with the same inode number | another [`Identity`](crate::Identity) |
 //! | rename without end, to make opens slow | at most 1,024 tries, and 10 ms once there were 32; and only where a link with `..` is followed |
+//! | do any of this to a file that is [kept](crate::Kept) open | it is given only if opening it by its name would open that very file; otherwise it is opened, as ever |
 //! | make openat2 answer `EAGAIN`, to be served by a weaker path | nothing: an error never changes the backend |
 //! | move a directory out of the root while it is walked | a file that *was* beneath the root when its name was looked up, or an error |
 //!

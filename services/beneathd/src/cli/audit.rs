@@ -33,6 +33,7 @@ struct Printed<'a> {
     reason: Option<&'a str>,
     bytes: Option<u64>,
     address: Option<&'a str>,
+    times: u64,
 }
 
 const PAGE: usize = 1000;
@@ -69,6 +70,7 @@ impl Audit {
             reason: record.reason.as_deref(),
             bytes: record.bytes,
             address: record.address.as_deref(),
+            times: record.times,
         };
         self.common.output().try_result(&printed, || printed.line())
     }
@@ -86,6 +88,7 @@ impl Printed<'_> {
             ..
         } = self;
         let known = [
+            (self.times > 1).then(|| format!("{} times", self.times)),
             self.bytes.map(|bytes| format!("{bytes} bytes")),
             self.reason.map(ToOwned::to_owned),
             self.address.map(|address| format!("from {address}")),

@@ -41,6 +41,9 @@ pub(super) struct Record {
     bytes: Option<u64>,
     /// Where the request came from.
     address: Option<String>,
+    /// How often it happened within half a second, all bytes counted: 1 unless there was too much to be written down one by one.
+    #[schema(minimum = 1)]
+    times: u64,
 }
 
 /// Which part of the trail.
@@ -98,6 +101,7 @@ impl Record {
             reason: record.reason,
             bytes: record.bytes,
             address: record.address,
+            times: record.times,
         }
     }
 }
