@@ -15,7 +15,7 @@ use crate::store::retention::{self, Pruned, Retention};
 use crate::store::{Millis, Store, StoreError, audit, links, lock};
 use crate::subject::UserName;
 
-/// A bounded queue and the thread that empties it. What must be dropped under a flood is counted, and the count is
+/// A bounded queue and the thread that empties it, which gives way to all others. What must be dropped under a flood is counted, and the count is
 /// written as soon as writing succeeds again. The end of a link's use is never dropped.
 pub(crate) struct Trail {
     queue: Mutex<Queue>,
@@ -246,7 +246,11 @@ impl Queue {
 
     /// Keeps the room for a batch of usual length.
     fn clear(&mut self) {
-        self.events.clear();
+        while !self.events.is_empty() {
+            self.events
+                .truncate(self.events.len().saturating_sub(audit::A_FEW));
+            std::thread::yield_now();
+        }
         self.events.shrink_to(USUAL);
         self.ended = false;
         self.dropped = 0;

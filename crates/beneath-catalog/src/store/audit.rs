@@ -68,30 +68,35 @@ impl<'a> Happened<'a> {
             times: 1,
         }
     }
+
+    fn add(&mut self, bytes: Option<u64>) {
+        self.bytes = self.bytes.zip(bytes).map(|(all, more)| all.saturating_add(more));
+        self.times += 1;
+    }
 }
 
 /// The same to the same by the same, in the order in which each happened first.
 fn together(events: &[Event]) -> Vec<Happened<'_>> {
     let mut rows: Vec<Happened<'_>> = Vec::new();
     let mut places: HashMap<_, usize, RandomState> = HashMap::default();
-    for event in events {
-        let one = Happened::once(event);
-        // What is still under way is told from what has ended.
-        let place = places.entry((event.what(), one.bytes.is_some()));
-        let place = *place.or_insert(rows.len());
-        match rows.get_mut(place) {
-            None => rows.push(one),
-            Some(same) => {
-                same.bytes = same
-                    .bytes
-                    .zip(one.bytes)
-                    .map(|(all, more)| all.saturating_add(more));
-                same.times += 1;
+    for events in events.chunks(A_FEW) {
+        for event in events {
+            let one = Happened::once(event);
+            // What is still under way is told from what has ended.
+            let place = places.entry((event.what(), one.bytes.is_some()));
+            let place = *place.or_insert(rows.len());
+            match rows.get_mut(place) {
+                None => rows.push(one),
+                Some(same) => same.add(one.bytes),
             }
         }
+        std::thread::yield_now();
     }
     rows
 }
+
+/// As many as take some ten microseconds.
+pub(crate) const A_FEW: usize = 128;
 
 const AT_ONCE: usize = 16;
 
