@@ -12,6 +12,7 @@
 mod cold;
 mod events;
 mod frames;
+mod kept;
 mod segments;
 mod support;
 mod wire;
