@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use beneath_tests::{beneathd, http};
+use beneath_tests::{Beneathd, Published, beneathd, http};
 
-use crate::{ALICE, LARGE, PATIENCE, Shop, path};
+use crate::{ALICE, LARGE, PATIENCE, Shop, descriptors, path};
 
 const CLIENTS: usize = 150;
 
@@ -26,14 +26,50 @@ fn a_limit_of_connections_that_the_descriptors_do_not_allow_turns_clients_away_a
     assert!(refused > 0, "nobody was refused");
 }
 
+#[test]
+fn files_that_are_kept_open_give_way_to_clients() {
+    let shop = Shop::build("stall_timeout = \"30s\"\nkept_open = 40");
+    let (few, _) = besiege(&shop);
+    let files: Vec<Published> = (0..30)
+        .map(|number| {
+            let name = format!("files/{number}.txt");
+            std::fs::write(shop.house.path(&name), "up").unwrap();
+            let place = format!("files:{number}.txt");
+            shop.house
+                .run(&["publish", &place, "--to", "user:alice", "--json"])
+                .published()
+        })
+        .collect();
+    let mut service = serve_with_64_descriptors(&shop);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while descriptors(&service, "/files/") < 15 {
+        assert!(Instant::now() < deadline, "nothing is kept open");
+        for file in &files {
+            assert_eq!(http::get(service.address(), &path(file), ALICE, "").status, 200);
+        }
+    }
+    let (served, _) = besiege_service(&shop, &mut service);
+    assert!(
+        served >= few,
+        "{served} were served, and without kept files {few}"
+    );
+}
+
 /// Clients that each ask for a large file and read nothing of it but the head, three times. How many were served, and how
 /// many refused with 503; afterwards all must be served.
 fn besiege(shop: &Shop) -> (usize, usize) {
+    besiege_service(shop, &mut serve_with_64_descriptors(shop))
+}
+
+fn serve_with_64_descriptors(shop: &Shop) -> Beneathd {
     let program = beneathd();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
     command.arg(program.get_program()).stdin(Stdio::null());
-    let mut service = shop.house.serve_by(command);
+    shop.house.serve_by(command)
+}
+
+fn besiege_service(shop: &Shop, service: &mut Beneathd) -> (usize, usize) {
     let address = service.address();
     let (mut all_served, mut all_refused) = (0, 0);
     for round in 0..3 {

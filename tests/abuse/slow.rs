@@ -64,7 +64,7 @@ const ATTACKS: [Attack; 4] = [
 #[test]
 fn slow_clients_are_cut_when_the_configuration_says_and_nobody_else_waits() {
     let shop = Shop::build(LIMITS);
-    let token = shop.house.json(&["token", "create", "alice", "--json"]);
+    let token = shop.house.json(&["token", "create", "alice"]);
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
     let service = shop.house.serve();
     let bystander = Bystander::arrive(service.address(), &shop.small);

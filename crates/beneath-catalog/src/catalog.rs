@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
-use beneath::{File, RelPath, Root};
+use beneath::{ErrorKind, File, RelPath, Root};
 use rusqlite::Connection;
 
 use crate::authentication::{Authenticator, Identified, Rehashed};
@@ -268,6 +268,14 @@ impl Catalog {
         sync::write(&self.roots).insert(name, root);
     }
 
+    /// Closes the files that are kept open, and keeps none for some seconds: for when descriptors run short elsewhere in the
+    /// process. Where one is missing here, that is done by itself.
+    pub fn let_go(&self) {
+        if let Some(serving) = self.serving.get() {
+            serving.handles.let_go();
+        }
+    }
+
     pub(crate) fn root(&self, name: &RootName) -> Option<Arc<Root>> {
         sync::read(&self.roots).get(name).cloned()
     }
@@ -368,7 +376,14 @@ impl Catalog {
         let file = match handles.and_then(|handles| handles.open(&root, entry)) {
             Some(file) => file,
             None => {
-                let file = open(&root, entry.path())?;
+                let file = match open(&root, entry.path()) {
+                    // What is held for speed gives way to what is needed.
+                    Err(error) if error.kind() == ErrorKind::Exhausted => {
+                        self.let_go();
+                        open(&root, entry.path())?
+                    }
+                    opened => opened?,
+                };
                 handles
                     .into_iter()
                     .for_each(|handles| handles.opened(&root, entry));
@@ -537,7 +552,9 @@ impl Options {
 
     /// How many descriptors are held of files that are asked for again and again, so that they need not be opened each time: 64
     /// by default, none with 0. Each takes one, and one for each directory between it and its root. [`beneath::Kept`] says when
-    /// such a file is opened; a removed one keeps its place on the disk for up to half a second longer.
+    /// such a file is opened; a removed one keeps its place on the disk for a moment longer. What somebody writes through a
+    /// shared mapping may be seen half a second late, and up to five where ten thousand files are kept. Up to 64 MiB of content
+    /// is remembered.
     #[must_use]
     pub const fn kept_open(mut self, descriptors: usize) -> Self {
         self.kept_open = descriptors;

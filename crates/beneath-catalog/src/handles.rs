@@ -2,10 +2,10 @@
 //!
 //! Nothing is decided here, nor is anything opened that was not decided: this saves the opening, and only where
 //! [`Root::open_kept`] says that it would open the same file. What is asked for often is kept, and let go, by a thread of its
-//! own, twice a second.
+//! own, twice a second. Where descriptors run short, all of it is let go at once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,9 +20,11 @@ use crate::store::{StoreError, lock};
 pub(crate) struct Handles {
     /// How many descriptors may be held.
     room: usize,
-    held: RwLock<Map<Held>>,
+    held: RwLock<Map<Arc<Held>>>,
     /// What had to be opened since the last look.
     opened: Mutex<Map<Opened>>,
+    /// Descriptors ran short: nothing is kept for a while.
+    short: AtomicBool,
     stopping: Mutex<bool>,
     stop: Condvar,
 }
@@ -34,7 +36,7 @@ struct Held {
     kept: Kept,
     used: AtomicBool,
     /// Looks since it was used last.
-    idle: u32,
+    idle: AtomicU32,
 }
 
 struct Opened {
@@ -49,6 +51,7 @@ impl Handles {
             room,
             held: RwLock::default(),
             opened: Mutex::default(),
+            short: AtomicBool::new(false),
             stopping: Mutex::new(false),
             stop: Condvar::new(),
         });
@@ -92,16 +95,39 @@ impl Handles {
         }
     }
 
+    /// Closes some of it at once, and all of it soon, because descriptors ran short.
+    pub(crate) fn let_go(&self) {
+        self.short.store(true, Ordering::Relaxed);
+        let mut held = sync::write(&self.held);
+        let mut count = 0..LET_GO_AT_ONCE;
+        let some: Vec<_> = held.extract_if(|_, _| count.next().is_some()).collect();
+        drop(held);
+        drop(some);
+    }
+
     pub(crate) fn stop(&self) {
         *lock(&self.stopping) = true;
         self.stop.notify_all();
     }
 
     fn keep(&self) {
+        let (mut rest, mut turn) = (0, 0);
         let mut stopping = lock(&self.stopping);
         while !*stopping {
             drop(stopping);
-            self.look();
+            if self.short.swap(false, Ordering::Relaxed) {
+                rest = REST;
+            }
+            let mut often = self.take_often();
+            if rest > 0 {
+                rest -= 1;
+                often.clear();
+                let held = std::mem::take(&mut *sync::write(&self.held));
+                drop(held);
+            }
+            self.review(&mut turn);
+            let room = self.make_room(!often.is_empty());
+            self.keep_open(often, room);
             stopping = lock(&self.stopping);
             if *stopping {
                 return;
@@ -113,62 +139,97 @@ impl Handles {
         }
     }
 
-    /// Lets go of what leads nowhere any more, and of what nobody uses; keeps what was opened often.
-    fn look(&self) {
+    /// What was opened often since it was asked last, the most often first.
+    fn take_often(&self) -> Vec<Opened> {
         let opened = std::mem::take(&mut *lock(&self.opened));
-        let mut often: Vec<Opened> = opened
-            .into_values()
-            .filter(|opened| opened.times >= OFTEN)
-            .collect();
+        let often = opened.into_values().filter(|opened| opened.times >= OFTEN);
+        let mut often: Vec<Opened> = often.collect();
         often.sort_unstable_by_key(|opened| std::cmp::Reverse(opened.times));
-        let gone: Vec<EntrySeq> = {
+        often
+    }
+
+    /// Lets go of what leads nowhere any more, looking at some of them each time, in turn.
+    fn review(&self, turn: &mut usize) {
+        let mut some: Vec<(EntrySeq, Arc<Held>)> = {
             let held = sync::read(&self.held);
-            let leads_nowhere = |held: &Held| {
-                held.root.review(&held.kept);
-                held.root.open_kept(&held.kept).is_none()
-            };
-            let gone = held.iter().filter(|(_, held)| leads_nowhere(held));
-            gone.map(|(seq, _)| *seq).collect()
-        };
-        // Closed without the lock.
-        let mut dropped = Vec::new();
-        let (mut descriptors, mut bytes) = {
-            let mut held = sync::write(&self.held);
-            dropped.extend(gone.iter().filter_map(|seq| held.remove(seq)));
-            for held in held.values_mut() {
-                held.idle = if *held.used.get_mut() { 0 } else { held.idle + 1 };
-                *held.used.get_mut() = false;
+            if *turn >= held.len() {
+                *turn = 0;
             }
-            // Whoever waits for room takes it from those that were not used since the last look.
-            let idle = if often.is_empty() { MAX_IDLE } else { 1 };
-            dropped.extend(held.extract_if(|_, held| held.idle >= idle).map(|(_, held)| held));
-            let each = held.values().map(|held| &held.kept);
-            each.fold((0, 0), |(descriptors, bytes), kept| {
-                (descriptors + kept.descriptors(), bytes + kept.remembers())
-            })
+            let some = held.iter().skip(*turn).take(REVIEWED_AT_ONCE);
+            some.map(|(seq, held)| (*seq, Arc::clone(held))).collect()
         };
-        drop(dropped);
+        *turn += some.len();
+        some.retain(|(_, held)| {
+            std::thread::yield_now();
+            held.root.review(&held.kept);
+            held.root.open_kept(&held.kept).is_none()
+        });
+        let mut held = sync::write(&self.held);
+        let gone: Vec<_> = some.iter().filter_map(|(seq, _)| held.remove(seq)).collect();
+        drop(held);
+        drop(gone);
+    }
+
+    /// Lets go of what nobody uses: soon, if others wait for its place. What room is left then.
+    fn make_room(&self, for_others: bool) -> Room {
+        let most = if for_others { 1 } else { MAX_IDLE };
+        let mut held = sync::write(&self.held);
+        let mut room = Room {
+            descriptors: self.room,
+            bytes: MAX_BYTES,
+        };
+        let idle = held.extract_if(|_, held| {
+            let idle = match held.used.swap(false, Ordering::Relaxed) {
+                true => 0,
+                false => held.idle.load(Ordering::Relaxed) + 1,
+            };
+            held.idle.store(idle, Ordering::Relaxed);
+            idle >= most
+        });
+        let idle: Vec<_> = idle.collect();
+        held.values().for_each(|held| {
+            room.take(&held.kept);
+        });
+        drop(held);
+        drop(idle);
+        room
+    }
+
+    fn keep_open(&self, often: Vec<Opened>, mut room: Room) {
         for Opened { root, entry, .. } in often {
+            std::thread::yield_now();
             let Ok(mut kept) = root.keep(entry.path()) else {
                 continue;
             };
-            if bytes + kept.remembers() > MAX_BYTES {
+            if kept.remembers() > room.bytes {
                 kept = kept.without_content();
             }
-            descriptors += kept.descriptors();
-            bytes += kept.remembers();
-            if descriptors > self.room {
-                break;
+            if room.take(&kept).is_none() || self.short.load(Ordering::Relaxed) {
+                return;
             }
             let held = Held {
                 root,
                 kept,
                 used: AtomicBool::new(true),
-                idle: 0,
+                idle: AtomicU32::new(0),
             };
-            let before = sync::write(&self.held).insert(entry.seq, held);
+            let before = sync::write(&self.held).insert(entry.seq, Arc::new(held));
             drop(before);
         }
+    }
+}
+
+/// For how much more there is room.
+struct Room {
+    descriptors: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(&mut self, kept: &Kept) -> Option<()> {
+        self.bytes = self.bytes.saturating_sub(kept.remembers());
+        self.descriptors = self.descriptors.checked_sub(kept.descriptors())?;
+        Some(())
     }
 }
 
@@ -178,6 +239,12 @@ const OFTEN: u32 = 3;
 /// How many files are counted between two looks.
 const MAX_OPENED: usize = 1 << 14;
 /// How much content is remembered.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// A minute of looks.
 const MAX_IDLE: u32 = 120;
+/// Some three milliseconds.
+const REVIEWED_AT_ONCE: usize = 2048;
+/// Some hundred microseconds.
+const LET_GO_AT_ONCE: u32 = 256;
+/// For how many looks nothing is kept after descriptors ran short.
+const REST: u32 = 20;

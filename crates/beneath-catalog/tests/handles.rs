@@ -223,6 +223,18 @@ fn a_file_that_is_removed_is_let_go_although_nobody_asks_for_it() {
 }
 
 #[test]
+fn where_descriptors_run_short_all_of_it_is_let_go_and_everything_is_served_as_before() {
+    let (place, id) = held(Pin::Path);
+    place.catalog.let_go();
+    assert_eq!(descriptors_into(&place.files()), 1, "the root's own");
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        assert!(!is_held(&place, &id), "too soon");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_catalog_that_is_closed_holds_nothing() {
     let (place, _) = held(Pin::Path);
     let Place { directory, catalog } = place;

@@ -34,7 +34,12 @@ pub(crate) struct Listeners {
     reserve: Option<OwnedFd>,
     speaks_tls: bool,
     exhausted: bool,
+    when_exhausted: WhenExhausted,
 }
+
+/// What the application does when there are no descriptors.
+#[derive(Default)]
+pub(crate) struct WhenExhausted(Option<Box<dyn Fn() + Send + Sync>>);
 
 #[derive(Debug)]
 pub(crate) enum Listener {
@@ -43,13 +48,14 @@ pub(crate) enum Listener {
 }
 
 impl Listeners {
-    pub(crate) fn new(listeners: Vec<Listener>, speaks_tls: bool) -> Self {
+    pub(crate) fn new(listeners: Vec<Listener>, speaks_tls: bool, when_exhausted: WhenExhausted) -> Self {
         let mut this = Self {
             listeners,
             turn: 0,
             reserve: None,
             speaks_tls,
             exhausted: false,
+            when_exhausted,
         };
         this.refill();
         this
@@ -71,7 +77,8 @@ impl Listeners {
                 }
                 Err(error) => match Trouble::of(&error) {
                     Trouble::Gone => {}
-                    Trouble::Exhausted => self.turn_one_away(&error).await,
+                    Trouble::Exhausted if !self.exhausted => self.begin_exhaustion(&error),
+                    Trouble::Exhausted => self.turn_one_away().await,
                     Trouble::Fatal => return Err(error),
                 },
             }
@@ -88,13 +95,18 @@ impl Listeners {
         }
     }
 
+    /// Perhaps the application has some to give back; otherwise the next attempt will show it.
+    fn begin_exhaustion(&mut self, error: &io::Error) {
+        self.exhausted = true;
+        tracing::warn!(%error, "no descriptor is left for new connections; they are answered 503");
+        if let Some(give_back) = &self.when_exhausted.0 {
+            give_back();
+        }
+    }
+
     /// No descriptor is left (`EMFILE`, `ENFILE`). What waits in the queue would keep the listener readable for ever:
     /// give up the reserve for it, answer, and take the reserve back.
-    async fn turn_one_away(&mut self, error: &io::Error) {
-        if !self.exhausted {
-            self.exhausted = true;
-            tracing::warn!(%error, "no descriptor is left for new connections; they are answered 503");
-        }
+    async fn turn_one_away(&mut self) {
         if self.reserve.take().is_some()
             && let Poll::Ready(Ok((stream, _))) = poll_fn(|cx| Poll::Ready(self.poll_accept(cx))).await
         {
@@ -123,6 +135,18 @@ impl Listeners {
             }
         }
         Poll::Pending
+    }
+}
+
+impl WhenExhausted {
+    pub(crate) fn calls(give_back: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(give_back)))
+    }
+}
+
+impl std::fmt::Debug for WhenExhausted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WhenExhausted")
     }
 }
 

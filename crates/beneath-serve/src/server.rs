@@ -19,7 +19,7 @@ use crate::admission::Admission;
 use crate::connection::{self, Shared};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::listener::{Listener, Listeners};
+use crate::listener::{Listener, Listeners, WhenExhausted};
 use crate::plain::Plain;
 use crate::request_body::RequestBody;
 use crate::tls::Tls;
@@ -47,6 +47,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
     tls: Option<Tls>,
+    when_exhausted: WhenExhausted,
 }
 
 /// How the drain went: what a service chooses its exit code by.
@@ -110,6 +111,7 @@ impl Server {
             listeners: vec![listener],
             limits: Limits::default(),
             tls: None,
+            when_exhausted: WhenExhausted::default(),
         }
     }
 
@@ -124,6 +126,14 @@ impl Server {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Calls when no descriptor is left for a new connection, before anybody is turned away: for an application that holds some it
+    /// can do without. Must not block.
+    #[must_use]
+    pub fn when_exhausted(mut self, give_back: impl Fn() + Send + Sync + 'static) -> Self {
+        self.when_exhausted = WhenExhausted::calls(give_back);
         self
     }
 
@@ -206,7 +216,7 @@ impl Server {
         let admission = Arc::new(Admission::new(&self.limits));
         let drain = self.limits.drain;
         let renewal = keep_current(self.tls.clone());
-        let listeners = Listeners::new(self.listeners, self.tls.is_some());
+        let listeners = Listeners::new(self.listeners, self.tls.is_some(), self.when_exhausted);
         let shared = Arc::new(Shared::new(self.limits, self.tls));
         tokio::select! {
             () = shutdown => {}

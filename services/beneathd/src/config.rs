@@ -231,7 +231,7 @@ struct RawLimits {
 }
 
 const FAILED_LOGINS: u32 = 30;
-const MAX_KEPT_OPEN: usize = 512;
+const MAX_KEPT_OPEN: usize = 1 << 14;
 
 fn default_listen() -> String {
     "127.0.0.1:8080".to_owned()
@@ -266,8 +266,8 @@ impl Raw {
         }
         let kept_open = self.limits.kept_open;
         let limits = self.limits.parse(&mut problems);
-        // Of what the connections leave, a part: few where a process may open few.
-        let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 8).min(MAX_KEPT_OPEN));
+        // By default half of what the process may open: it gives way to everything else.
+        let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 4 * 5).min(MAX_KEPT_OPEN));
         let audit = self.audit.parse(&mut problems);
         let tls = self.tls.map(|tls| TlsConfig {
             certificate: folder.join(tls.certificate),

@@ -92,6 +92,8 @@ async fn serve(
         let stop = stopped.clone().cancelled_owned();
         tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), stop));
     }
+    let catalog = service.catalog();
+    server = server.when_exhausted(move || catalog.let_go());
     listening(server.local_addr());
     let drain = CancellationToken::new();
     let insisted = async {

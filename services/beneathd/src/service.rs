@@ -47,6 +47,10 @@ impl Service {
         }
     }
 
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
     /// Who is this, may they, open it: one step in the catalog. `None` where that has to wait for something:
     /// [`open`](Self::open).
     pub(crate) fn try_open(
