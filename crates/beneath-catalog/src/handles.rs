@@ -126,7 +126,7 @@ impl Handles {
                 drop(held);
             }
             self.review(&mut turn);
-            let room = self.make_room(!often.is_empty());
+            let room = self.make_room(often.len());
             self.keep_open(often, room);
             stopping = lock(&self.stopping);
             if *stopping {
@@ -159,45 +159,47 @@ impl Handles {
             some.map(|(seq, held)| (*seq, Arc::clone(held))).collect()
         };
         *turn += some.len();
-        some.retain(|(_, held)| {
-            std::thread::yield_now();
+        for (at, (_, held)) in some.iter().enumerate() {
+            give_way(at);
             held.root.review(&held.kept);
-            held.root.open_kept(&held.kept).is_none()
-        });
+        }
+        some.retain(|(_, held)| held.root.open_kept(&held.kept).is_none());
         let mut held = sync::write(&self.held);
         let gone: Vec<_> = some.iter().filter_map(|(seq, _)| held.remove(seq)).collect();
         drop(held);
         drop(gone);
     }
 
-    /// Lets go of what nobody uses: soon, if others wait for its place. What room is left then.
-    fn make_room(&self, for_others: bool) -> Room {
-        let most = if for_others { 1 } else { MAX_IDLE };
+    /// Lets go of what nobody uses, sooner if there is no room for `wanted` more. What room is left then.
+    fn make_room(&self, wanted: usize) -> Room {
         let mut held = sync::write(&self.held);
+        let mut gone: Vec<_> = held.extract_if(|_, held| held.look() >= MAX_IDLE).collect();
         let mut room = Room {
             descriptors: self.room,
             bytes: MAX_BYTES,
         };
-        let idle = held.extract_if(|_, held| {
-            let idle = match held.used.swap(false, Ordering::Relaxed) {
-                true => 0,
-                false => held.idle.load(Ordering::Relaxed) + 1,
-            };
-            held.idle.store(idle, Ordering::Relaxed);
-            idle >= most
-        });
-        let idle: Vec<_> = idle.collect();
-        held.values().for_each(|held| {
+        for held in held.values() {
             room.take(&held.kept);
-        });
+        }
+        let mut missing = wanted.saturating_sub(room.descriptors);
+        if missing > 0 {
+            gone.extend(held.extract_if(|_, held| {
+                let goes = missing > 0 && held.idle.load(Ordering::Relaxed) >= SOME_IDLE;
+                if goes {
+                    missing = missing.saturating_sub(held.kept.descriptors());
+                    room.give_back(&held.kept);
+                }
+                goes
+            }));
+        }
         drop(held);
-        drop(idle);
+        drop(gone);
         room
     }
 
     fn keep_open(&self, often: Vec<Opened>, mut room: Room) {
-        for Opened { root, entry, .. } in often {
-            std::thread::yield_now();
+        for (at, Opened { root, entry, .. }) in often.into_iter().enumerate() {
+            give_way(at);
             let Ok(mut kept) = root.keep(entry.path()) else {
                 continue;
             };
@@ -219,6 +221,25 @@ impl Handles {
     }
 }
 
+impl Held {
+    /// For how many looks nobody has used it.
+    fn look(&self) -> u32 {
+        let idle = match self.used.swap(false, Ordering::Relaxed) {
+            true => 0,
+            false => self.idle.load(Ordering::Relaxed) + 1,
+        };
+        self.idle.store(idle, Ordering::Relaxed);
+        idle
+    }
+}
+
+/// Lets downloads go first, every few files: some hundred microseconds.
+fn give_way(at: usize) {
+    if at.is_multiple_of(16) {
+        std::thread::yield_now();
+    }
+}
+
 /// For how much more there is room.
 struct Room {
     descriptors: usize,
@@ -231,6 +252,11 @@ impl Room {
         self.descriptors = self.descriptors.checked_sub(kept.descriptors())?;
         Some(())
     }
+
+    fn give_back(&mut self, kept: &Kept) {
+        self.bytes += kept.remembers();
+        self.descriptors += kept.descriptors();
+    }
 }
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -242,6 +268,8 @@ const MAX_OPENED: usize = 1 << 14;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// A minute of looks.
 const MAX_IDLE: u32 = 120;
+/// After so many looks without use it makes room for others.
+const SOME_IDLE: u32 = 4;
 /// Some three milliseconds.
 const REVIEWED_AT_ONCE: usize = 2048;
 /// Some hundred microseconds.

@@ -37,9 +37,11 @@ pub(crate) fn events(writing: &Connection, events: &[Event]) -> Result<(), Store
     let (full, rest) = rows.as_chunks::<AT_ONCE>();
     if !full.is_empty() {
         let mut insert = statement(writing, &insert_events(AT_ONCE))?;
-        for rows in full {
+        for (at, rows) in full.iter().enumerate() {
             insert_all(&mut insert, rows)?;
-            std::thread::yield_now();
+            if at % 4 == 3 {
+                std::thread::yield_now();
+            }
         }
     }
     if !rest.is_empty() {
@@ -95,8 +97,8 @@ fn together(events: &[Event]) -> Vec<Happened<'_>> {
     rows
 }
 
-/// As many as take some ten microseconds.
-pub(crate) const A_FEW: usize = 128;
+/// As many as take some hundred microseconds to be grouped, or dropped.
+pub(crate) const A_FEW: usize = 1024;
 
 const AT_ONCE: usize = 16;
 
