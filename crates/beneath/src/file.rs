@@ -135,8 +135,8 @@ impl File {
         sys::stat(self.as_fd()).map(|(metadata, _)| metadata)
     }
 
-    /// The whole content as it was when [`metadata`](Self::metadata) was asked, where that is remembered: of small files that are
-    /// [kept](crate::Kept). Of the length that the metadata says, and it does not change.
+    /// The whole content, where that is remembered: of small files that are [kept](crate::Kept), which says of when it is. Of the
+    /// length that the metadata says, and it does not change.
     pub const fn content(&self) -> Option<&Arc<[u8]>> {
         match &self.fd {
             Descriptor::Kept(_, content) => content.as_ref(),

@@ -19,8 +19,8 @@ use crate::sys::{self, Kind};
 /// then asks whether its name **still leads to it**, and gets it only if so.
 ///
 /// Holds one descriptor for the file and one for each directory above it and beneath the root: see
-/// [`descriptors`](Self::descriptors). A file that is removed keeps its place on the disk until this is dropped. Of a file of up
-/// to 16 KiB also the content is remembered ([`File::content`]), and need not be read.
+/// [`descriptors`](Self::descriptors); a root that keeps files holds three more. A file that is removed keeps its place on the disk
+/// until this is dropped. Of a file of up to 16 KiB also the content is remembered ([`File::content`]), and need not be read.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -41,34 +41,36 @@ use crate::sys::{self, Kind};
 /// # Security
 ///
 /// Whatever is done to the tree, a kept file is opened exactly when opening it by its name would have opened the same one. What
-/// shows that is the time of change (ctime) of the file, and of each directory on the way, the root included: a rename, an
-/// exchange, a removal, another link, and every change of mode, owner or access list sets it, by the clock alone and before
-/// the change can be seen. What is kept had not been touched for two seconds, so any change shows. Nothing new can be mounted
-/// without the table of mounts showing it.
+/// shows that is the time of change (ctime) of the file and of each directory on the way, the root included: a rename, an
+/// exchange, a removal, another link, and every change of mode, owner or access list sets it for what was changed or for its
+/// directory, by the clock alone and before the change can be seen. What is kept had not been touched for two seconds, so a
+/// change shows (unless the clock is set back to that very moment). Nothing new can be mounted without the table of mounts
+/// showing it.
 ///
 /// | what was done | what shows it |
 /// |---|---|
-/// | another file took its name; it was renamed, removed, linked | the file's own ctime |
+/// | another file took its name; it was renamed, removed, linked | the file's own ctime; on XFS, when two files are exchanged, their directory's |
 /// | a link took the place of the file | the same: the file was renamed or removed for it |
-/// | a directory above it was renamed, removed, exchanged for a link or another directory | that directory's ctime |
+/// | a directory above it was renamed, removed, exchanged for a link or another directory | that directory's ctime, or that of the one above |
 /// | mode, owner or access list changed, of it or of a directory on the way | the ctime of what was changed |
 /// | it was written | its ctime; it is kept anew |
-/// | something was mounted over it or on the way to it, or unmounted | the mount table |
+/// | something was mounted over it or on the way to it, or unmounted, or anywhere else | the mount table |
 ///
 /// The file is asked each time. The directories are asked again when inotify(7) says that one of them may have changed, which it
-/// has said when the call that changed it returns; so of a directory that is being renamed just now, by a call that has not
-/// returned, the old place may be seen a moment longer. Directories that may not be read cannot be watched, and are asked
-/// each time.
+/// has said when the call that changed it returns; so of a rename that is under way just now, by a call that has not returned,
+/// the state before may be seen a moment longer. Directories that may not be read cannot be watched, and are asked each time.
 ///
-/// What write(2) and its like do to the content sets the ctime. What somebody writes through a shared mapping sets it once, and not
-/// again before the kernel has written it to the disk (on tmpfs perhaps never): to see that, whoever keeps files has them
-/// [reviewed](Root::review) now and then, and may until then be given what was there at the last time.
+/// What write(2) and its like do to the content sets the ctime, once, when the call begins. What comes later of a call that takes
+/// long, and what somebody writes through a shared mapping before the kernel has written the page to the disk (on tmpfs
+/// perhaps for ever), does not show: to see that, whoever keeps files has them [reviewed](Root::review) now and then, and may
+/// until then be given what was there at the last time.
 ///
 /// Fresh each time are the [`Metadata`], and the judgement of the [`Policy`](crate::Policy). Not asked again, as of any descriptor
-/// that is open, is what only an open asks: security modules, fanotify, leases.
+/// that is open, is what only an open asks: security modules, fanotify, leases (a kept file admits none to writers), and whether
+/// this process has lost rights since. Of two processes that share a root after fork(2) without exec, only one may keep files.
 ///
-/// Only where all of that can be relied upon is a file kept: links refused, on the same mount as the root, on ext4, XFS, Btrfs,
-/// F2FS or tmpfs.
+/// Only where all of that can be relied upon is a file kept: links refused, on the same mount and device as the root, on ext4,
+/// XFS, Btrfs or tmpfs, with times that are finer than a second.
 pub struct Kept {
     file: Arc<OwnedFd>,
     was: Metadata,
@@ -106,10 +108,11 @@ impl Kept {
         watches.add(root.as_fd());
         let own = root.metadata()?;
         let settled = |metadata: Metadata| {
-            if metadata.identity().mount() != own.identity().mount() {
+            let place = |of: &Metadata| (of.identity().mount(), of.identity().device());
+            if place(&metadata) != place(&own) || metadata.changed().nanoseconds() == 0 {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "only what lies on the same mount as the root is kept open",
+                    "only what lies on the same mount as the root, with fine times, is kept open",
                 ));
             }
             let changed = metadata.changed().to_system_time().unwrap_or(now);

@@ -57,7 +57,7 @@ pub struct Root {
     directory: OwnedFd,
     policy: Policy,
     backend: Backend,
-    bell: OnceLock<Result<Arc<Bell>, Error>>,
+    bell: OnceLock<Arc<Bell>>,
 }
 
 /// Whether the directory of a [`Root`] still has a place in the tree.
@@ -218,8 +218,8 @@ impl Root {
         Kept::new(self, path, SETTLED)
     }
 
-    /// The kept file, if opening it by its name would open that very file now; `None` if not, and for one that another root
-    /// keeps: [`open`](Self::open) it, and keep it anew. Never waits for the disk.
+    /// The kept file, if opening it by its name would open that very file now; `None` if not, and for one that a root of another
+    /// directory keeps: [`open`](Self::open) it, and keep it anew. Never waits for the disk.
     ///
     /// # Security
     ///
@@ -236,29 +236,30 @@ impl Root {
 
     /// What rings when the way to a file may have changed, where the files themselves show every change.
     pub(crate) fn bell(&self) -> Result<Arc<Bell>, Error> {
-        let bell = || {
-            if self.policy.symlinks != Symlinks::Refuse {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "where links are followed no file is kept open",
-                ));
-            }
-            sys::shows_every_change(self.as_fd())?;
-            let mount = self.metadata()?.identity().mount();
-            let bell = mount.ok_or(rustix::io::Errno::NODEV).and_then(Bell::of_mount);
-            bell.map(Arc::new).map_err(|errno| {
-                Error::new(
-                    ErrorKind::Unsupported,
-                    "the table of mounts cannot be watched, so nothing is kept open",
-                )
-                .with_errno(errno)
-            })
-        };
-        self.bell.get_or_init(bell).clone()
+        if let Some(bell) = self.bell.get() {
+            return Ok(Arc::clone(bell));
+        }
+        if self.policy.symlinks != Symlinks::Refuse {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "where links are followed no file is kept open",
+            ));
+        }
+        sys::shows_every_change(self.as_fd())?;
+        let mount = self.metadata()?.identity().mount();
+        let bell = mount.ok_or(rustix::io::Errno::NODEV).and_then(Bell::of_mount);
+        let bell = bell.map_err(|errno| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "the table of mounts cannot be watched, so nothing is kept open",
+            )
+            .with_errno(errno)
+        })?;
+        Ok(Arc::clone(self.bell.get_or_init(|| Arc::new(bell))))
     }
 
     pub(crate) fn has_bell(&self, bell: &Arc<Bell>) -> bool {
-        matches!(self.bell.get(), Some(Ok(own)) if Arc::ptr_eq(own, bell))
+        self.bell.get().is_some_and(|own| Arc::ptr_eq(own, bell))
     }
 
     /// Lists the directory itself: at most `max` names, without `.` and `..`, in no order. May wait for the disk.

@@ -30,12 +30,18 @@ const FILE: &str = "a/b/f";
 type Deed = (&'static str, fn(&Path));
 
 /// After each of these the name leads elsewhere, nowhere, or to something that has changed.
-const CHANGES: [Deed; 22] = [
+const CHANGES: [Deed; 24] = [
     ("another file is renamed over it", |tree| {
         std::fs::rename(tree.join("other"), tree.join("a/b/f")).unwrap();
     }),
     ("it is exchanged with another file", |tree| {
         exchange(&tree.join("other"), &tree.join("a/b/f"));
+    }),
+    ("it is exchanged with another file of its directory", |tree| {
+        exchange(&tree.join("a/b/sibling"), &tree.join("a/b/f"));
+    }),
+    ("it is exchanged with a link", |tree| {
+        exchange(&tree.join("link"), &tree.join("a/b/f"));
     }),
     ("it is removed", |tree| {
         std::fs::remove_file(tree.join("a/b/f")).unwrap();
@@ -291,7 +297,7 @@ fn nobody_is_given_a_file_that_was_replaced_before_they_asked() {
                 let file = kept.as_ref().and_then(|kept| root.open_kept(kept));
                 kept_opens += u64::from(file.is_some());
                 if file.is_none() {
-                    kept = testing::keep(&root, &path(FILE), Duration::from_millis(8)).ok();
+                    kept = testing::keep(&root, &path(FILE), Duration::from_millis(15)).ok();
                 }
                 let Ok(file) = file.map_or_else(|| root.open(&path(FILE)), Ok) else {
                     continue;
@@ -307,7 +313,7 @@ fn nobody_is_given_a_file_that_was_replaced_before_they_asked() {
             "kept, {}: {kept_opens} of {opens} opens of a kept file, while it was replaced {replaced} times",
             place.display()
         ));
-        assert!(replaced > 50 && kept_opens > 1000, "{replaced} {kept_opens}");
+        assert!(replaced > 20 && kept_opens > 100, "{replaced} {kept_opens}");
     }
 }
 
@@ -352,7 +358,12 @@ impl Tree {
         for directory in ["a/b", "twin"] {
             std::fs::create_dir_all(tree.join(directory)).unwrap();
         }
-        for (file, text) in [(FILE, "first"), ("other", "other"), ("twin/f", "twin")] {
+        for (file, text) in [
+            (FILE, "first"),
+            ("a/b/sibling", "other"),
+            ("other", "other"),
+            ("twin/f", "twin"),
+        ] {
             std::fs::write(tree.join(file), text).unwrap();
             mode(&tree.join(file), 0o644);
         }
@@ -380,9 +391,13 @@ fn content(root: &Root, kept: &Kept) -> Option<Vec<u8>> {
     root.open_kept(kept).map(|file| read(&file).unwrap())
 }
 
-/// Where files can be kept on this machine: the disk and memory.
+/// Where files can be kept on this machine: the disk and memory, and what else is named in `BENEATH_PLACES`, separated by colons,
+/// such as mounts of XFS and Btrfs.
 fn places() -> Vec<PathBuf> {
-    vec![std::env::temp_dir(), PathBuf::from("/dev/shm")]
+    let more = std::env::var_os("BENEATH_PLACES").unwrap_or_default();
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    let more = std::env::split_paths(&more).filter(|place| !place.as_os_str().is_empty());
+    places.into_iter().chain(more).collect()
 }
 
 /// How many of this process's descriptors lead into the tree; other tests open others meanwhile.

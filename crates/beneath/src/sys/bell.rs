@@ -89,13 +89,14 @@ impl Bell {
         inner.rung
     }
 
-    /// Rings when this directory is moved, removed or changes its attributes (or something in it does). Needs the right to read
-    /// it.
+    /// Rings when this directory is moved, when it or something in it changes its attributes, and when something is renamed into
+    /// or out of it. That it is removed need not ring: it was empty then. Needs the right to read it.
     pub(crate) fn watch(&self, directory: BorrowedFd<'_>) -> Result<Watch, Errno> {
         let name = format!("/proc/thread-self/fd/{}", directory.as_raw_fd());
         let what = inotify::WatchFlags::ATTRIB
             | inotify::WatchFlags::MOVE_SELF
-            | inotify::WatchFlags::DELETE_SELF
+            | inotify::WatchFlags::MOVED_FROM
+            | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::ONLYDIR;
         let mut inner = self.inner();
         let watch = Watch(inotify::add_watch(&inner.inotify, name, what)?);
@@ -103,6 +104,7 @@ impl Bell {
         Ok(watch)
     }
 
+    /// That rings, too: nobody is told apart.
     pub(crate) fn forget(&self, watch: Watch) {
         let mut inner = self.inner();
         if let Some(times) = inner.watched.get_mut(&watch) {
@@ -121,14 +123,11 @@ impl Bell {
 }
 
 impl Inner {
-    /// What rang matters not: whoever relies on a directory looks at it again.
+    /// What rang matters not: whoever relies on a directory looks at it again. Once: what is left rings again, and nobody who
+    /// makes events without end keeps others waiting.
     fn drain(&mut self) {
         self.rung.directories += 1;
-        let mut buffer = [0_u8; 4096];
-        while matches!(
-            rustix::io::read(&self.inotify, &mut buffer),
-            Ok(1..) | Err(Errno::INTR)
-        ) {}
+        let _ = rustix::io::read(&self.inotify, &mut [0_u8; 4096]);
     }
 }
 

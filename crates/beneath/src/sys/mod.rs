@@ -169,15 +169,14 @@ pub(crate) fn stat(fd: BorrowedFd<'_>) -> Result<(Metadata, Kind), Error> {
 }
 
 /// Fails where the file system is not one whose renames, links and changes of permission are known to set the time of change
-/// (ctime), or may be changed by another machine.
+/// (ctime) of the file or of its directory, or may be changed by another machine. F2FS is not: nobody has tried it.
 pub(crate) fn shows_every_change(fd: BorrowedFd<'_>) -> Result<(), Error> {
     const EXT4: FsWord = 0xEF53;
     const XFS: FsWord = 0x5846_5342;
     const BTRFS: FsWord = 0x9123_683E;
-    const F2FS: FsWord = 0xF2F5_2010;
     const TMPFS: FsWord = 0x0102_1994;
     match rustix::fs::fstatfs(fd).map_err(Error::from_errno)?.f_type {
-        EXT4 | XFS | BTRFS | F2FS | TMPFS => Ok(()),
+        EXT4 | XFS | BTRFS | TMPFS => Ok(()),
         _ => Err(Error::new(
             ErrorKind::Unsupported,
             "this file system is not known to show every change, so nothing on it is kept open",
