@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use beneath::{ErrorKind, File, RelPath, Root};
+use foldhash::fast::RandomState;
 use rusqlite::Connection;
 
 use crate::authentication::{Authenticator, Identified, Rehashed};
@@ -58,7 +59,7 @@ use crate::trail::{Actor, Event, Object, Sent};
 /// ```
 pub struct Catalog {
     pub(crate) store: Arc<Store>,
-    roots: RwLock<HashMap<RootName, Arc<Root>>>,
+    roots: RwLock<HashMap<RootName, Arc<Root>, RandomState>>,
     pub(crate) authenticator: Authenticator,
     pub(crate) bound: Duration,
     pins: Pins,
@@ -265,7 +266,10 @@ impl Catalog {
     /// Puts another directory in a root's place, for trees that are replaced as a whole; leases under way keep the
     /// file they opened.
     pub fn set_root(&self, name: RootName, root: Arc<Root>) {
-        sync::write(&self.roots).insert(name, root);
+        let before = sync::write(&self.roots).insert(name, root);
+        if let (Some(before), Some(serving)) = (before, self.serving.get()) {
+            serving.handles.forget(&before);
+        }
     }
 
     /// Closes the files that are kept open, and keeps none for some seconds: for when descriptors run short elsewhere in the
@@ -553,8 +557,8 @@ impl Options {
     /// How many descriptors are held of files that are asked for again and again, so that they need not be opened each time: 64
     /// by default, none with 0. Each takes one, and one for each directory between it and its root. [`beneath::Kept`] says when
     /// such a file is opened; a removed one keeps its place on the disk for a moment longer. What somebody writes through a
-    /// shared mapping may be seen half a second late, and up to five where ten thousand files are kept. Up to 64 MiB of content
-    /// is remembered.
+    /// shared mapping may be seen half a second late, and up to five where ten thousand files are kept; later where no processor
+    /// is free. Up to 64 MiB of content is remembered. Each root that keeps files takes three more.
     #[must_use]
     pub const fn kept_open(mut self, descriptors: usize) -> Self {
         self.kept_open = descriptors;

@@ -110,8 +110,16 @@ impl Handles {
         self.stop.notify_all();
     }
 
+    /// Forgets what a root held that is a root no more.
+    pub(crate) fn forget(&self, root: &Arc<Root>) {
+        let mut held = sync::write(&self.held);
+        let of_it: Vec<_> = held.extract_if(|_, held| Arc::ptr_eq(&held.root, root)).collect();
+        drop(held);
+        drop(of_it);
+    }
+
     fn keep(&self) {
-        let (mut rest, mut turn) = (0, 0);
+        let (mut rest, mut to_review) = (0, Vec::new());
         let mut stopping = lock(&self.stopping);
         while !*stopping {
             drop(stopping);
@@ -125,8 +133,8 @@ impl Handles {
                 let held = std::mem::take(&mut *sync::write(&self.held));
                 drop(held);
             }
-            self.review(&mut turn);
-            let room = self.make_room(often.len());
+            self.review(&mut to_review);
+            let room = self.make_room(often.iter().map(Opened::descriptors).sum());
             self.keep_open(often, room);
             stopping = lock(&self.stopping);
             if *stopping {
@@ -148,26 +156,32 @@ impl Handles {
         often
     }
 
-    /// Lets go of what leads nowhere any more, looking at some of them each time, in turn.
-    fn review(&self, turn: &mut usize) {
-        let mut some: Vec<(EntrySeq, Arc<Held>)> = {
-            let held = sync::read(&self.held);
-            if *turn >= held.len() {
-                *turn = 0;
-            }
-            let some = held.iter().skip(*turn).take(REVIEWED_AT_ONCE);
-            some.map(|(seq, held)| (*seq, Arc::clone(held))).collect()
-        };
-        *turn += some.len();
-        for (at, (_, held)) in some.iter().enumerate() {
-            give_way(at);
-            held.root.review(&held.kept);
+    /// Lets go of what leads nowhere any more, looking at some of them each time, all in turn.
+    fn review(&self, turn: &mut Vec<EntrySeq>) {
+        if turn.is_empty() {
+            turn.extend(sync::read(&self.held).keys());
         }
-        some.retain(|(_, held)| held.root.open_kept(&held.kept).is_none());
-        let mut held = sync::write(&self.held);
-        let gone: Vec<_> = some.iter().filter_map(|(seq, _)| held.remove(seq)).collect();
-        drop(held);
-        drop(gone);
+        let some = turn.split_off(turn.len().saturating_sub(REVIEWED_AT_ONCE));
+        for few in some.chunks(A_FEW) {
+            if self.is_to_stop() {
+                return;
+            }
+            std::thread::yield_now();
+            let few: Vec<_> = {
+                let held = sync::read(&self.held);
+                let few = few
+                    .iter()
+                    .filter_map(|seq| Some((*seq, Arc::clone(held.get(seq)?))));
+                few.collect()
+            };
+            for (seq, held) in few {
+                held.root.review(&held.kept);
+                if held.root.open_kept(&held.kept).is_none() {
+                    let gone = sync::write(&self.held).remove(&seq);
+                    drop(gone);
+                }
+            }
+        }
     }
 
     /// Lets go of what nobody uses, sooner if there is no room for `wanted` more. What room is left then.
@@ -198,17 +212,24 @@ impl Handles {
     }
 
     fn keep_open(&self, often: Vec<Opened>, mut room: Room) {
-        for (at, Opened { root, entry, .. }) in often.into_iter().enumerate() {
-            give_way(at);
+        for (at, opened) in often.into_iter().enumerate() {
+            if at.is_multiple_of(A_FEW) {
+                std::thread::yield_now();
+            }
+            if self.is_to_stop() {
+                return;
+            }
+            if opened.descriptors() > room.descriptors {
+                continue;
+            }
+            let Opened { root, entry, .. } = opened;
             let Ok(mut kept) = root.keep(entry.path()) else {
                 continue;
             };
             if kept.remembers() > room.bytes {
                 kept = kept.without_content();
             }
-            if room.take(&kept).is_none() || self.short.load(Ordering::Relaxed) {
-                return;
-            }
+            room.take(&kept);
             let held = Held {
                 root,
                 kept,
@@ -218,6 +239,18 @@ impl Handles {
             let before = sync::write(&self.held).insert(entry.seq, Arc::new(held));
             drop(before);
         }
+    }
+
+    /// Somebody waits for this thread, or for descriptors.
+    fn is_to_stop(&self) -> bool {
+        *lock(&self.stopping) || self.short.load(Ordering::Relaxed)
+    }
+}
+
+impl Opened {
+    /// How many it would take to keep it open.
+    fn descriptors(&self) -> usize {
+        self.entry.path().components().count()
     }
 }
 
@@ -233,13 +266,6 @@ impl Held {
     }
 }
 
-/// Lets downloads go first, every few files: some hundred microseconds.
-fn give_way(at: usize) {
-    if at.is_multiple_of(16) {
-        std::thread::yield_now();
-    }
-}
-
 /// For how much more there is room.
 struct Room {
     descriptors: usize,
@@ -247,10 +273,9 @@ struct Room {
 }
 
 impl Room {
-    fn take(&mut self, kept: &Kept) -> Option<()> {
+    fn take(&mut self, kept: &Kept) {
         self.bytes = self.bytes.saturating_sub(kept.remembers());
-        self.descriptors = self.descriptors.checked_sub(kept.descriptors())?;
-        Some(())
+        self.descriptors = self.descriptors.saturating_sub(kept.descriptors());
     }
 
     fn give_back(&mut self, kept: &Kept) {
@@ -270,6 +295,8 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_IDLE: u32 = 120;
 /// After so many looks without use it makes room for others.
 const SOME_IDLE: u32 = 4;
+/// So many files take some ten to a hundred microseconds; then downloads go first.
+const A_FEW: usize = 16;
 /// Some three milliseconds.
 const REVIEWED_AT_ONCE: usize = 2048;
 /// Some hundred microseconds.

@@ -1,5 +1,7 @@
 //! [`Trail`]: decisions and transfers on their way to the audit trail, in batches, off the path of requests.
 
+mod happened;
+
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,6 +16,8 @@ use crate::revocation::Right;
 use crate::store::retention::{self, Pruned, Retention};
 use crate::store::{Millis, Store, StoreError, audit, links, lock};
 use crate::subject::UserName;
+
+pub(crate) use happened::Happened;
 
 /// A bounded queue and the thread that empties it, which gives way to all others. What must be dropped under a flood is counted, and the count is
 /// written as soon as writing succeeds again. The end of a link's use is never dropped.
@@ -31,6 +35,14 @@ struct Queue {
     ended: bool,
     dropped: u64,
     stopping: bool,
+}
+
+/// What has yet to be written, bounded as the queue is.
+#[derive(Default)]
+struct Pending {
+    records: Vec<Happened>,
+    ended: bool,
+    dropped: u64,
 }
 
 /// What happened. Holds no secret.
@@ -160,25 +172,22 @@ impl Trail {
     }
 
     fn write_all(&self, connection: &Connection, retention: Retention) {
-        let mut batch = Queue::default();
+        let (mut batch, mut pending) = (Queue::default(), Pending::default());
         let mut left = Pruned::Some;
         loop {
-            self.fill(&mut batch, if left == Pruned::Some { PAUSE } else { IDLE });
-            let stopping = batch.stopping;
-            let written = batch.events.len();
-            match self.write(connection, &batch) {
-                Ok(()) => batch.clear(),
-                Err(_) if stopping => return,
-                Err(_) => {
-                    std::thread::sleep(PAUSE);
-                    self.put_back(&mut batch);
-                }
-            }
+            let idle = pending.is_empty() && left != Pruned::Some;
+            self.fill(&mut batch, if idle { IDLE } else { PAUSE });
+            let (stopping, added) = (batch.stopping, batch.events.len());
+            pending.add(&mut batch);
+            let written = self.write(connection, &mut pending);
             if stopping {
                 return;
             }
+            if written.is_err() {
+                std::thread::sleep(PAUSE);
+            }
             // More than was written, so that what is due for removal becomes less.
-            left = prune(connection, retention, 2 + 2 * written / 1000);
+            left = prune(connection, retention, 2 + 2 * added / 1000);
         }
     }
 
@@ -207,53 +216,57 @@ impl Trail {
         queue.stopping = batch.stopping;
     }
 
-    fn write(&self, connection: &Connection, batch: &Queue) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
+    /// In short transactions: whoever changes something waits for none of them long. What could not be written stays pending.
+    fn write(&self, connection: &Connection, pending: &mut Pending) -> Result<(), StoreError> {
+        if pending.ended || pending.dropped > 0 {
+            let mut ended = Vec::new();
+            let written = in_transaction(connection, || {
+                ended = self.take_ended();
+                ended.iter().try_for_each(|ended| links::end(connection, ended))?;
+                match pending.dropped {
+                    0 => Ok(()),
+                    dropped => audit::dropped(connection, dropped),
+                }
+            });
+            written.inspect_err(|_| self.put_back_ended(ended))?;
+            (pending.ended, pending.dropped) = (false, 0);
         }
-        let mut ended = Vec::new();
-        let written = in_transaction(connection, || {
-            audit::events(connection, &batch.events)?;
-            ended = self.take_ended();
-            ended.iter().try_for_each(|ended| links::end(connection, ended))?;
-            match batch.dropped {
-                0 => Ok(()),
-                dropped => audit::dropped(connection, dropped),
-            }
+        let mut done = 0;
+        let written = pending.records.chunks(AT_ONCE).try_for_each(|records| {
+            in_transaction(connection, || audit::happened(connection, records))?;
+            done += records.len();
+            std::thread::yield_now();
+            Ok(())
         });
-        written.inspect_err(|_| self.put_back_ended(ended))
+        pending.records.drain(..done);
+        written
+    }
+}
+
+impl Pending {
+    fn add(&mut self, batch: &mut Queue) {
+        self.ended |= std::mem::take(&mut batch.ended);
+        self.dropped += std::mem::take(&mut batch.dropped);
+        let records = happened::gather(&mut batch.events);
+        // Keeps the room for a batch of usual length.
+        batch.events.shrink_to(USUAL);
+        for record in records {
+            if self.records.len() < MAX_QUEUED {
+                self.records.push(record);
+            } else {
+                self.dropped += record.times;
+            }
+        }
     }
 
-    fn put_back(&self, batch: &mut Queue) {
-        let mut queue = lock(&self.queue);
-        queue.ended |= batch.ended;
-        queue.dropped += batch.dropped;
-        let room = MAX_QUEUED
-            .saturating_sub(queue.events.len())
-            .min(batch.events.len());
-        queue.dropped += (batch.events.len() - room) as u64;
-        let newer = std::mem::take(&mut queue.events);
-        batch.events.truncate(room);
-        queue.events.append(&mut batch.events);
-        queue.events.extend(newer);
+    const fn is_empty(&self) -> bool {
+        self.records.is_empty() && !self.ended && self.dropped == 0
     }
 }
 
 impl Queue {
     const fn is_empty(&self) -> bool {
         self.events.is_empty() && !self.ended && self.dropped == 0
-    }
-
-    /// Keeps the room for a batch of usual length.
-    fn clear(&mut self) {
-        while !self.events.is_empty() {
-            self.events
-                .truncate(self.events.len().saturating_sub(audit::A_FEW));
-            std::thread::yield_now();
-        }
-        self.events.shrink_to(USUAL);
-        self.ended = false;
-        self.dropped = 0;
     }
 }
 
@@ -288,6 +301,9 @@ const MAX_QUEUED: usize = 1 << 14;
 
 /// So many events the queue has room for between two batches.
 const USUAL: usize = 1 << 10;
+
+/// How many records one transaction writes: in less than a millisecond.
+const AT_ONCE: usize = 256;
 
 /// How often what is too old is looked for where nothing happens.
 const IDLE: Duration = Duration::from_secs(3600);

