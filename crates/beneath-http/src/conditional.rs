@@ -88,6 +88,10 @@ impl LastModified {
         Self::new(modified.to_system_time()?, now)
     }
 
+    pub(crate) const fn is_strong(self) -> bool {
+        self.strong
+    }
+
     pub(crate) fn to_header_value(self) -> Option<HeaderValue> {
         // httpdate panics from the year 10000 on; a clock that says so is no clock.
         const YEAR_10000: u64 = 253_402_300_800;

@@ -91,6 +91,7 @@ mod request;
 mod response;
 #[cfg(feature = "serve-root")]
 mod serve_root;
+mod validators;
 
 pub use body::{BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
 pub use disposition::Disposition;
@@ -101,3 +102,4 @@ pub use request::RequestHead;
 pub use response::{BareRanges, FileResponse};
 #[cfg(feature = "serve-root")]
 pub use serve_root::{Coding, ServeRoot};
+pub use validators::Validators;

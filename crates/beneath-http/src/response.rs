@@ -13,7 +13,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::{Checks, Collect, FileBody, Trailers, Transfer};
-use crate::conditional::LastModified;
 use crate::digest::{self, REPR_DIGEST};
 use crate::disposition::{self, Disposition};
 use crate::etag::EntityTag;
@@ -23,6 +22,7 @@ use crate::name::Name;
 use crate::plan::{Plan, Representation, plan};
 use crate::range::ByteRange;
 use crate::request::RequestHead;
+use crate::validators::{Fields, Validators};
 
 /// How many ranges of one request are served unless [`FileResponse::max_ranges`] says otherwise.
 const MAX_RANGES: usize = 16;
@@ -84,6 +84,7 @@ pub struct FileResponse {
     cache_control: Option<HeaderValue>,
     content_encoding: Option<HeaderValue>,
     vary: Option<HeaderValue>,
+    validators: Option<Arc<Validators>>,
     bare_ranges: BareRanges,
     max_ranges: usize,
 }
@@ -118,6 +119,7 @@ impl FileResponse {
             cache_control: None,
             content_encoding: None,
             vary: None,
+            validators: None,
             bare_ranges: BareRanges::Serve,
             max_ranges: MAX_RANGES,
         }
@@ -202,6 +204,13 @@ impl FileResponse {
         self
     }
 
+    /// Where the entity tag and the date of this file are remembered: whoever answers with it again and again need not have them made
+    /// each time.
+    pub fn validators(mut self, validators: Arc<Validators>) -> Self {
+        self.validators = Some(validators);
+        self
+    }
+
     /// How many ranges of one request are served at most, 16 unless said otherwise. More are ignored, and the whole is sent.
     pub const fn max_ranges(mut self, max: usize) -> Self {
         self.max_ranges = max;
@@ -223,16 +232,22 @@ impl FileResponse {
 
     fn respond_at(self, request: &impl RequestHead, now: SystemTime) -> Response<FileBody> {
         let metadata = *self.source.file().metadata();
+        let mut fields = match &self.validators {
+            Some(validators) => validators.of(&metadata, now),
+            None => Fields::of(&metadata, now),
+        };
+        if let Some(digest) = self.sha256.as_ref().filter(|_| self.tagged_by_digest) {
+            fields.etag = EntityTag::of_sha256(digest);
+            fields.etag_field = fields.etag.to_header_value();
+        }
         let current = Representation {
             len: metadata.len(),
-            etag: match &self.sha256 {
-                Some(digest) if self.tagged_by_digest => EntityTag::of_sha256(digest),
-                _ => EntityTag::of_file(&metadata, now),
-            },
-            modified: LastModified::of_timestamp(metadata.modified(), now),
+            etag: fields.etag,
+            modified: fields.modified,
         };
         let mut answer = Answer {
             current: &current,
+            fields,
             metadata: &metadata,
             request,
             now,
@@ -314,20 +329,20 @@ impl FileResponse {
     fn not_modified(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::NOT_MODIFIED);
         *answer.response.body_mut() = FileBody::absent();
-        self.validators(answer);
+        self.say_validators(answer);
     }
 
     /// 412 (§15.5.13), with what the client needs to see what is there now.
     fn precondition_failed(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::PRECONDITION_FAILED);
-        self.validators(answer);
+        self.say_validators(answer);
         answer.set(CONTENT_LENGTH, HeaderValue::from(0));
     }
 
     /// 416 (§15.5.17), with the length that ranges must respect.
     fn range_not_satisfiable(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::RANGE_NOT_SATISFIABLE);
-        self.validators(answer);
+        self.say_validators(answer);
         let len = answer.current.len;
         answer.set_text(CONTENT_RANGE, format_args!("bytes */{len}"));
         answer.set(CONTENT_LENGTH, HeaderValue::from(0));
@@ -335,7 +350,7 @@ impl FileResponse {
 
     /// The fields of every answer with content, HEAD included. Returns the media type, for where it belongs.
     fn describe(&self, answer: &mut Answer<'_, impl RequestHead>) -> MediaType {
-        self.validators(answer);
+        self.say_validators(answer);
         answer.set(ACCEPT_RANGES, const { HeaderValue::from_static("bytes") });
         if let Some(coding) = &self.content_encoding {
             answer.set(CONTENT_ENCODING, coding.clone());
@@ -354,11 +369,11 @@ impl FileResponse {
         self.type_to_send()
     }
 
-    fn validators(&self, answer: &mut Answer<'_, impl RequestHead>) {
-        if let Some(value) = answer.current.etag.to_header_value() {
+    fn say_validators(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        if let Some(value) = answer.fields.etag_field.take() {
             answer.set(ETAG, value);
         }
-        if let Some(value) = answer.current.modified.and_then(LastModified::to_header_value) {
+        if let Some(value) = answer.fields.modified_field.take() {
             answer.set(LAST_MODIFIED, value);
         }
         for (name, value) in [(CACHE_CONTROL, &self.cache_control), (VARY, &self.vary)] {
@@ -418,6 +433,7 @@ impl fmt::Debug for FileResponse {
 /// An answer under construction.
 struct Answer<'a, R> {
     current: &'a Representation,
+    fields: Fields,
     metadata: &'a Metadata,
     request: &'a R,
     now: SystemTime,

@@ -1,10 +1,11 @@
 //! A file that is kept open with its content is answered as one that is opened.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beneath::{File, Kept, RelPath, Root, Source, Stopped, ambient_authority};
-use beneath_http::FileResponse;
+use beneath_http::{FileResponse, Validators};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 
@@ -143,6 +144,33 @@ async fn what_is_sent_is_what_was_described_whatever_happens_meanwhile() {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, content());
     assert!(shelf.root.open_kept(&shelf.kept).is_none());
+}
+
+#[tokio::test]
+async fn remembered_validators_are_those_of_the_state_that_is_answered_with() {
+    let shelf = Shelf::new();
+    let validators = Arc::new(Validators::default());
+    let heads = |file: &File| {
+        let fresh = FileResponse::new(shelf.root.open(&name()).unwrap()).respond(&request("GET", &[]));
+        let opened = shelf.root.open(&name()).unwrap();
+        assert_eq!(opened.metadata(), file.metadata());
+        let remembered = FileResponse::new(opened)
+            .validators(Arc::clone(&validators))
+            .respond(&request("GET", &[]));
+        assert_eq!(remembered.headers(), fresh.headers());
+        fresh.headers()["etag"].clone()
+    };
+    let path = shelf.directory.path().join("file.txt");
+    let first = heads(&shelf.root.open(&name()).unwrap());
+    assert_eq!(heads(&shelf.root.open(&name()).unwrap()), first);
+    // Young again, and so weak; then the same state, strong.
+    fs::write(&path, "another").unwrap();
+    let young = heads(&shelf.root.open(&name()).unwrap());
+    assert!(young.as_bytes().starts_with(b"W/"));
+    std::thread::sleep(Duration::from_millis(2100));
+    let settled = heads(&shelf.root.open(&name()).unwrap());
+    assert_eq!(young.as_bytes(), [b"W/".as_slice(), settled.as_bytes()].concat());
+    assert_ne!(settled, first);
 }
 
 /// A right that has fallen.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::IntoResponse as _;
 use beneath::Source as _;
 use beneath_catalog::{Credentials, FileId, Lease};
-use beneath_http::{FileResponse, MediaType, Name, RequestHead};
+use beneath_http::{FileResponse, MediaType, Name, RequestHead, Validators};
 use beneath_serve::{Abort, RequestBody};
 use http::{HeaderValue, Method, Request};
 
@@ -64,6 +64,7 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
     }
     let entry = lease.entry();
     let known = entry.derived(|entry| Known {
+        validators: Arc::default(),
         name: Name::from(entry.name()),
         // A type that does not parse was never published; without one the name tells.
         media_type: entry.media_type().and_then(|text| MediaType::parse(text).ok()),
@@ -71,6 +72,7 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
     let digest = entry.digest().copied();
     let mut response = FileResponse::new(lease)
         .named(known.name.clone())
+        .validators(Arc::clone(&known.validators))
         .cache_control(const { HeaderValue::from_static("private, no-store") })
         .vary(const { HeaderValue::from_static("authorization") });
     if let Some(media_type) = &known.media_type {
@@ -86,6 +88,7 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
 struct Known {
     name: Name,
     media_type: Option<MediaType>,
+    validators: Arc<Validators>,
 }
 
 pub(super) fn refused(rejection: Rejection) -> Answer {
