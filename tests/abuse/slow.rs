@@ -8,8 +8,8 @@ use beneath_tests::Beneathd;
 
 use crate::{ALICE, Bystander, Shop, descriptors, path};
 
-/// A mode of slowhttptest, how many of its connections must have been there at once, and how long after its start all its connections must be gone: the second in which they are
-/// opened, what the configuration says, and two seconds for a machine that is busy.
+/// A mode of slowhttptest, how many of its connections must have been there at once, and how long after its start all of them must
+/// be gone: the second in which they are opened, what the configuration says, and two seconds for a machine that is busy.
 struct Attack {
     name: &'static str,
     arguments: &'static [&'static str],

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::catalog::Options;
 use crate::credential::flights::{Flights, Verdict};
 use crate::credential::hashing::{Hashing, QueueFull};
 use crate::credential::record::{Match, Record, Stored};
 use crate::credential::verified::{Digest, LoginDigest, Verified};
 use crate::credential::{Credentials, Shown};
+use crate::options::Options;
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Feed;
 use crate::revocation::memory::Login;

@@ -15,6 +15,7 @@ use crate::credential::Credentials;
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
+use crate::options::Options;
 use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal, RefusalKind};
 use crate::revocation::memory::Memory;
@@ -24,7 +25,6 @@ use crate::store::decide::{self, Ground, Identity};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
 use crate::subject::{Principal, RootName};
-use crate::throttle::Rate;
 use crate::trail::{Actor, Event, Object, Sent};
 
 /// Who may have which file, as of when.
@@ -69,19 +69,6 @@ pub struct Catalog {
     audit_retention: Retention,
     serving: OnceLock<Serving>,
     starting: Mutex<()>,
-}
-
-/// What can be chosen about a [`Catalog`].
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    revocation_bound: Duration,
-    pub(crate) hashing_at_once: usize,
-    pub(crate) hashing_queue: usize,
-    pub(crate) failed_logins: Rate,
-    link_grace: Duration,
-    remembered: usize,
-    kept_open: usize,
-    audit_retention: Retention,
 }
 
 /// How a request is told from one that is not allowed to wait.
@@ -380,22 +367,26 @@ impl Catalog {
         let file = match handles.and_then(|handles| handles.open(&root, entry)) {
             Some(file) => file,
             None => {
-                let file = match open(&root, entry.path()) {
-                    // What is held for speed gives way to what is needed.
-                    Err(error) if error.kind() == ErrorKind::Exhausted => {
-                        self.let_go();
-                        open(&root, entry.path())?
-                    }
-                    opened => opened?,
-                };
-                handles
-                    .into_iter()
-                    .for_each(|handles| handles.opened(&root, entry));
+                let file = self.open_anew(&root, entry.path(), open)?;
+                if let Some(handles) = handles {
+                    handles.opened(&root, entry);
+                }
                 file
             }
         };
         self.pins.judge(entry, &file, patience)?;
         Ok(file)
+    }
+
+    /// What is held for speed gives way to what is needed.
+    fn open_anew(&self, root: &Root, path: &RelPath, open: Opener) -> Result<File, beneath::Error> {
+        open(root, path).or_else(|error| match error.kind() {
+            ErrorKind::Exhausted => {
+                self.let_go();
+                open(root, path)
+            }
+            _ => Err(error),
+        })
     }
 
     /// Writes down why not. Success is written down by the lease.
@@ -494,102 +485,6 @@ impl Catalog {
 impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Catalog").finish_non_exhaustive()
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            revocation_bound: Duration::from_secs(1),
-            // The other half is for downloads.
-            hashing_at_once: cores.div_ceil(2),
-            hashing_queue: 32,
-            failed_logins: Rate {
-                burst: 30,
-                refill: Duration::from_secs(2),
-            },
-            link_grace: Duration::from_secs(300),
-            remembered: 1 << 17,
-            kept_open: 64,
-            audit_retention: Retention {
-                age: Duration::from_secs(90 * 24 * 60 * 60),
-                records: 5_000_000,
-            },
-        }
-    }
-}
-
-impl Options {
-    /// How long after a revocation bytes may still flow, at most, whoever made the change: 1 s by default, no less than
-    /// 20 ms, no more than 10 minutes.
-    #[must_use]
-    pub fn revocation_bound(mut self, bound: Duration) -> Self {
-        self.revocation_bound = bound.clamp(Duration::from_millis(20), Duration::from_secs(600));
-        self
-    }
-
-    /// How many passwords are hashed at once (19 MiB each; by default on half of the cores), and how many more may wait
-    /// before the next is told to come back (by default 32). Of those who show the same at once one is hashed, and twice
-    /// as many wait for what comes of it.
-    #[must_use]
-    pub const fn hashing(mut self, at_once: usize, queue: usize) -> Self {
-        self.hashing_at_once = at_once;
-        self.hashing_queue = queue;
-        self
-    }
-
-    /// How long a client whose download over a link broke off keeps its use, to resume: five minutes by default.
-    #[must_use]
-    pub const fn link_grace(mut self, grace: Duration) -> Self {
-        self.link_grace = grace;
-        self
-    }
-
-    /// How many decisions are remembered, of the latest: 131,072 by default. Each takes some 60 bytes, and each file that
-    /// any of them is about some 400.
-    #[must_use]
-    pub const fn remembered(mut self, decisions: usize) -> Self {
-        self.remembered = decisions;
-        self
-    }
-
-    /// How many descriptors are held of files that are asked for again and again, so that they need not be opened each time: 64
-    /// by default, none with 0. Each takes one, and one for each directory between it and its root. [`beneath::Kept`] says when
-    /// such a file is opened; a removed one keeps its place on the disk for a moment longer. What somebody writes through a
-    /// shared mapping may be seen half a second late, and up to five where ten thousand files are kept; later where no processor
-    /// is free. Up to 64 MiB of content is remembered. Each root that keeps files takes three more.
-    #[must_use]
-    pub const fn kept_open(mut self, descriptors: usize) -> Self {
-        self.kept_open = descriptors;
-        self
-    }
-
-    /// How long the audit trail is kept: records older than `age` (by default 90 days) are removed, and the oldest of more
-    /// than `records` (by default five million, some 600 MB; at least a hundred).
-    ///
-    /// A process that serves removes them, in steps of a hundredth of either, and each step is a record of the trail.
-    #[must_use]
-    pub fn audit_retention(mut self, age: Duration, records: u64) -> Self {
-        self.audit_retention = Retention {
-            age,
-            records: records.max(100),
-        };
-        self
-    }
-
-    /// How many logins may fail, from one address or for one user name, before the next attempt has to wait (by default
-    /// 30), and how long it takes until one more may (by default 2 s).
-    ///
-    /// Users who were verified before by this process, or from the same address, are never held back by the failures
-    /// of others.
-    #[must_use]
-    pub fn failed_logins(mut self, burst: u32, refill: Duration) -> Self {
-        self.failed_logins = Rate {
-            burst: burst.max(1),
-            refill,
-        };
-        self
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Nothing is decided here, nor is anything opened that was not decided: this saves the opening, and only where
 //! [`Root::open_kept`] says that it would open the same file. What is asked for often is kept, and let go, by a thread of its
-//! own, twice a second. Where descriptors run short, all of it is let go at once.
+//! own, twice a second. Where descriptors run short, all of it is let go.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 
 use crate::entry::{Entry, EntrySeq};
 use crate::revocation::sync;
+use crate::stop::Stop;
 use crate::store::{StoreError, lock};
 
 pub(crate) struct Handles {
@@ -25,8 +26,7 @@ pub(crate) struct Handles {
     opened: Mutex<Map<Opened>>,
     /// Descriptors ran short: nothing is kept for a while.
     short: AtomicBool,
-    stopping: Mutex<bool>,
-    stop: Condvar,
+    stop: Stop,
 }
 
 type Map<V> = HashMap<EntrySeq, V, RandomState>;
@@ -52,8 +52,7 @@ impl Handles {
             held: RwLock::default(),
             opened: Mutex::default(),
             short: AtomicBool::new(false),
-            stopping: Mutex::new(false),
-            stop: Condvar::new(),
+            stop: Stop::default(),
         });
         let keeping = Arc::clone(&handles);
         let thread = std::thread::Builder::new()
@@ -106,8 +105,7 @@ impl Handles {
     }
 
     pub(crate) fn stop(&self) {
-        *lock(&self.stopping) = true;
-        self.stop.notify_all();
+        self.stop.ask();
     }
 
     /// Forgets what a root held that is a root no more.
@@ -120,9 +118,7 @@ impl Handles {
 
     fn keep(&self) {
         let (mut rest, mut to_review) = (0, Vec::new());
-        let mut stopping = lock(&self.stopping);
-        while !*stopping {
-            drop(stopping);
+        self.stop.repeat(PAUSE, || {
             if self.short.swap(false, Ordering::Relaxed) {
                 rest = REST;
             }
@@ -136,15 +132,7 @@ impl Handles {
             self.review(&mut to_review);
             let room = self.make_room(often.iter().map(Opened::descriptors).sum());
             self.keep_open(often, room);
-            stopping = lock(&self.stopping);
-            if *stopping {
-                return;
-            }
-            stopping = match self.stop.wait_timeout(stopping, PAUSE) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        });
     }
 
     /// What was opened often since it was asked last, the most often first.
@@ -243,7 +231,7 @@ impl Handles {
 
     /// Somebody waits for this thread, or for descriptors.
     fn is_to_stop(&self) -> bool {
-        *lock(&self.stopping) || self.short.load(Ordering::Relaxed)
+        self.stop.is_asked() || self.short.load(Ordering::Relaxed)
     }
 }
 

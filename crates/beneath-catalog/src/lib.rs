@@ -32,10 +32,12 @@ mod file_id;
 mod handles;
 mod lease;
 mod link;
+mod options;
 mod pin;
 mod refusal;
 mod revocation;
 mod serving;
+mod stop;
 mod store;
 mod subject;
 mod throttle;
@@ -45,13 +47,14 @@ pub use administration::{
     Account, Administration, AuditRecord, Change, Cursor, Grant, Group, Link, LinkId, Listing, NewLink,
     NewToken, Page, Publication, Published,
 };
-pub use catalog::{Catalog, Options};
+pub use catalog::Catalog;
 pub use credential::{Credentials, Password};
 pub use entry::{Entry, Pin};
 pub use error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind, ParseError};
 pub use file_id::FileId;
 pub use lease::Lease;
 pub use link::{Claim, LinkRequest};
+pub use options::Options;
 pub use refusal::{Reason, Refusal, RefusalKind};
 pub use store::{Revision, StoreUrl};
 pub use subject::{GroupName, Principal, Role, RootName, Subject, UserName};

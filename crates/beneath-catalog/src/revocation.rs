@@ -20,11 +20,12 @@ use rusqlite::Connection;
 use crate::entry::EntrySeq;
 use crate::lease::Decision;
 use crate::refusal::{Reason, Refusal, RefusalKind};
+use crate::stop::Stop;
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Revision, Store, StoreError, links, lock, servers};
 use memory::Memory;
 use registry::Registry;
-use sync::{Condvar, Mutex, Ordering};
+use sync::{Mutex, Ordering};
 
 /// What keeps the leases of one process true.
 pub(crate) struct Feed {
@@ -39,8 +40,7 @@ pub(crate) struct Feed {
     /// Nanoseconds after `started` until which this process may rely on what it knows.
     valid_until: AtomicU64,
     passed: Mutex<Passed>,
-    stopping: Mutex<bool>,
-    stop: Condvar,
+    stop: Stop,
 }
 
 struct Passed {
@@ -106,8 +106,7 @@ impl Feed {
                 revision,
                 acknowledged: revision,
             }),
-            stopping: Mutex::new(false),
-            stop: Condvar::new(),
+            stop: Stop::default(),
         });
         feed.poll()?;
         let (store, server) = (Arc::clone(&feed.store), feed.server);
@@ -210,9 +209,7 @@ impl Feed {
         // Some 5 µs each time. Whoever changes something elsewhere waits for it.
         let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
         let mut renewed = Instant::now();
-        let mut stopping = lock(&self.stopping);
-        while !*stopping {
-            drop(stopping);
+        self.stop.repeat(pause, || {
             // A store that cannot be asked needs no remedy here: what is valid lapses by itself.
             let _ = self.poll();
             if renewed.elapsed() > RENEW_LINKS && self.link_transfers.load(Ordering::Relaxed) > 0 {
@@ -220,21 +217,12 @@ impl Feed {
                 // If the store is busy, the next time: there is time for three.
                 let _ = links::renew(&lock(&self.acknowledging), &self.server);
             }
-            stopping = lock(&self.stopping);
-            if *stopping {
-                return;
-            }
-            stopping = match self.stop.wait_timeout(stopping, pause) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        });
     }
 
     /// No more leases, and no change need wait for this process any more.
     pub(crate) fn stop(&self) {
-        *lock(&self.stopping) = true;
-        self.stop.notify_all();
+        self.stop.ask();
         for right in self.registry.live(|_| true) {
             right.fall(Reason::Stopped);
         }
@@ -441,7 +429,7 @@ impl From<registry::Overtaken> for Refusal {
 /// What [`registry`] synchronises with. `tests/loom.rs` has a module of the same name, with loom's types.
 pub(crate) mod sync {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
     pub(crate) use crate::store::lock;
 

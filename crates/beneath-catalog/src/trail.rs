@@ -19,8 +19,8 @@ use crate::subject::UserName;
 
 pub(crate) use happened::Happened;
 
-/// A bounded queue and the thread that empties it, which gives way to all others. What must be dropped under a flood is counted, and the count is
-/// written as soon as writing succeeds again. The end of a link's use is never dropped.
+/// A bounded queue and the thread that empties it, which gives way to all others. What must be dropped under a flood is
+/// counted, and the count is written as soon as writing succeeds again. The end of a link's use is never dropped.
 pub(crate) struct Trail {
     queue: Mutex<Queue>,
     filled: Condvar,

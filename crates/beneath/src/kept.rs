@@ -81,7 +81,7 @@ pub struct Kept {
     content: Option<Arc<[u8]>>,
     /// The content was found to be another, though nothing showed it.
     outdated: AtomicBool,
-    /// As often it had rung when everything was kept,
+    /// How often it had rung when everything was kept,
     kept_at: Rung,
     /// and when the directories were seen to be the same.
     seen_at: AtomicU64,
