@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the built `beneathd` as a child process, and a client that sends exactly the
 //! bytes it is given.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,

@@ -21,6 +21,8 @@
 //! never go back and forth, and when the change has returned all agree.
 //! Several processes may share one SQLite file on one machine, not across a network file system.
 
+#![forbid(unsafe_code)]
+
 mod administration;
 mod authentication;
 mod catalog;

@@ -76,6 +76,8 @@
 //! One "should" is not followed: a 206 to a request with If-Range repeats fields that the client has (§15.3.7). It costs a few bytes, and
 //! a client that lost them stays safe.
 
+#![forbid(unsafe_code)]
+
 pub mod plan;
 pub mod range;
 

@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::guarded::{Guarded, Latest};
 use crate::limits::Limits;
 use crate::peer::Peer;
-use crate::protocol::{End, Http1, Http2, Protocol, http1_builder, http2_builder};
+use crate::protocol::{End, Http1, Http2, Protocol, Sending, http1_builder, http2_builder};
 use crate::request_body::RequestBody;
 use crate::sendfile::Sendfile;
 use crate::streams::Streams;
@@ -36,6 +36,11 @@ const GOODBYE: u64 = 5_000_000; // microseconds
 /// closed at once the kernel would answer with a reset, and the client might never see why.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
+
+/// When to ask for the first time whether the client has what the kernel has taken.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// And how often then.
+const LOOK_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
 
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -104,7 +109,7 @@ pub(crate) async fn serve<S, B>(
     }
 }
 
-/// Serves, rests while nothing is asked, and serves again.
+/// Serves, does without hyper while files are sent and while nothing is asked, and serves again.
 async fn serve_http1<S, B>(shared: &Shared, guarded: Guarded<S>, mut wire: Wire)
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
@@ -114,37 +119,47 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let watchdog = Arc::clone(&guarded.watchdog);
-    loop {
+    let end = loop {
         let http1 = Http1 {
             connection: shared.http1.serve_connection(TokioIo::new(wire), guarded.clone()),
             latest: guarded.latest.clone(),
+            outbox: guarded.sendfile.as_ref().map(|sendfile| sendfile.outbox.clone()),
+            watchdog: Arc::clone(&watchdog),
         };
-        let Some(resting) = Box::pin(requests(http1, &watchdog)).await else {
-            return;
-        };
-        wire = resting;
-        if !rest(&mut wire, &watchdog).await {
-            return;
+        let end;
+        (wire, end) = Box::pin(requests(http1, &watchdog)).await;
+        if !matches!(end, End::Resting) {
+            break end;
         }
-    }
+        let mut sending = Sending {
+            wire: &mut wire,
+            latest: guarded.latest.clone(),
+            last: false,
+        };
+        let end = Box::pin(drive(&mut sending, &watchdog)).await;
+        if sending.last || !matches!(end, End::Finished(Ok(()))) {
+            break end;
+        }
+        if let Err(end) = rest(&mut wire, &watchdog).await {
+            break end;
+        }
+    };
+    close(end, wire, &watchdog).await;
 }
 
-/// Serves requests until none comes, and then returns the wire, or until the connection ends.
-async fn requests<S, B>(mut http1: Http1<Guarded<S>>, watchdog: &Watchdog) -> Option<Wire>
+/// Serves requests until the connection ends, or until there is nothing to do that hyper is needed for.
+async fn requests<S, B>(mut http1: Http1<Guarded<S>>, watchdog: &Watchdog) -> (Wire, End)
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: SegmentBody + 'static,
+    B: SegmentBody + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let end = drive(&mut http1, watchdog).await;
     let parts = http1.connection.into_parts();
-    let wire = parts.io.into_inner();
-    if matches!(end, End::Resting) && parts.read_buf.is_empty() {
-        return Some(wire);
-    }
-    close(end, wire, watchdog).await;
-    None
+    let mut wire = parts.io.into_inner();
+    wire.put_back(&parts.read_buf);
+    (wire, end)
 }
 
 async fn serve_http2<S, B>(shared: &Shared, guarded: Guarded<S>, wire: Wire)
@@ -196,14 +211,91 @@ async fn handshake(shared: &Shared, tls: &Tls, socket: Socket) -> io::Result<Wir
     Ok(Wire::tls(Box::new(stream)))
 }
 
-/// Between two requests a connection needs none of hyper's buffers, only a socket and a deadline: `true` when there is
-/// something to read, `false` when there is nothing to wait for any more.
-async fn rest(wire: &mut Wire, watchdog: &Watchdog) -> bool {
-    let readable = until_ordered(watchdog, poll_fn(|cx| wire.socket().poll_read_ready(cx)));
-    match timeout_at(watchdog.idle_until(), readable).await {
-        Ok(Some(readable)) => readable.is_ok(),
-        Ok(None) | Err(_) => false,
+/// Between two requests a connection needs none of hyper's buffers, only a socket and a deadline.
+///
+/// # Errors
+///
+/// The end of the connection, if there is not something to read first.
+async fn rest(wire: &mut Wire, watchdog: &Watchdog) -> Result<(), End> {
+    if wire.has_unread() {
+        return Ok(());
     }
+    let mut again = LOOK_AGAIN;
+    while still_held(wire, watchdog)? {
+        match timeout(again, until_told(wire, watchdog)).await {
+            Ok(Told::Readable) => {
+                watchdog.socket_moved();
+                return Ok(());
+            }
+            Ok(Told::Ordered) if watchdog.ordered() == Order::Drain => return Err(End::Idle),
+            Ok(Told::Ordered) => return Err(End::Cut),
+            Ok(Told::Look) | Err(_) => {}
+        }
+        again = (2 * again).min(LOOK_AGAIN_AT_MOST);
+    }
+    loop {
+        match timeout_at(watchdog.idle_until(), until_told(wire, watchdog)).await {
+            Ok(Told::Readable) => return Ok(()),
+            Ok(Told::Look) => {}
+            Ok(Told::Ordered) | Err(_) => return Err(End::Idle),
+        }
+    }
+}
+
+/// What a connection at rest is woken by.
+enum Told {
+    /// There is something to read, or an end, or an error.
+    Readable,
+    Ordered,
+    Look,
+}
+
+async fn until_told(wire: &mut Wire, watchdog: &Watchdog) -> Told {
+    poll_fn(|cx| {
+        watchdog.register(cx.waker());
+        match watchdog.ordered() {
+            Order::Drain | Order::Abort => return Poll::Ready(Told::Ordered),
+            Order::GoOn if watchdog.asked_to_look() => return Poll::Ready(Told::Look),
+            Order::GoOn => {}
+        }
+        wire.socket().poll_read_ready(cx).map(|_| Told::Readable)
+    })
+    .await
+}
+
+/// Whether the client may lack some of what the kernel has taken of a file.
+///
+/// # Errors
+///
+/// If it may not be delivered any more, or the client does not take it.
+fn still_held(wire: &mut Wire, watchdog: &Watchdog) -> Result<bool, End> {
+    let socket = wire.socket();
+    let holds = socket.waits_for_client();
+    let overdue = watchdog.overdue(watchdog.now()) == Err(Overdue::Socket);
+    match holds && (overdue || socket.fallen().is_some()) {
+        true => Err(End::Cut),
+        false => Ok(holds),
+    }
+}
+
+/// Waits until the client has what the kernel has taken, for as long as it may have it.
+async fn settle(wire: &mut Wire, watchdog: &Watchdog) -> Result<(), End> {
+    let mut again = LOOK_AGAIN;
+    while still_held(wire, watchdog)? {
+        let told = poll_fn(|cx| {
+            watchdog.register(cx.waker());
+            match watchdog.ordered() == Order::Abort || watchdog.asked_to_look() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        let _ = timeout(again, told).await;
+        if watchdog.ordered() == Order::Abort {
+            return Err(End::Cut);
+        }
+        again = (2 * again).min(LOOK_AGAIN_AT_MOST);
+    }
+    Ok(())
 }
 
 /// A connection that has asked nothing is not waited for in a drain.
@@ -220,7 +312,7 @@ async fn until_ordered<F: Future>(watchdog: &Watchdog, future: F) -> Option<F::O
 }
 
 /// Polls a connection until it ends, or until it must.
-async fn drive(connection: &mut impl Protocol, watchdog: &Watchdog) -> End {
+async fn drive<P: Protocol>(connection: &mut P, watchdog: &Watchdog) -> End {
     let mut timer = pin!(sleep_until(watchdog.instant(u64::MAX)));
     let mut armed = u64::MAX;
     let mut goodbye = None;
@@ -236,6 +328,9 @@ async fn drive(connection: &mut impl Protocol, watchdog: &Watchdog) -> End {
         }
         if let Poll::Ready(result) = connection.poll(cx) {
             return Poll::Ready(End::Finished(result));
+        }
+        if P::RESTS && goodbye.is_none() && watchdog.only_owes() {
+            return Poll::Ready(End::Resting);
         }
         // One glance, in the usual case that nothing has become urgent.
         while watchdog.asked_to_look() || watchdog.nearest() < armed || timer.as_mut().poll(cx).is_ready() {
@@ -284,7 +379,11 @@ fn look<P: Protocol>(
 async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
     match end {
         End::Cut => watchdog.reset_on_close(),
-        End::Idle | End::Resting => {}
+        End::Idle | End::Resting => {
+            if settle(&mut wire, watchdog).await.is_err() {
+                watchdog.reset_on_close();
+            }
+        }
         End::Head => {
             let goodbye = async {
                 wire.write_all(TIMED_OUT).await?;
@@ -295,6 +394,10 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
         End::Finished(result) => {
             if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended with an error");
+            }
+            if settle(&mut wire, watchdog).await.is_err() {
+                watchdog.reset_on_close();
+                return;
             }
             if watchdog.must_linger() {
                 let mut nowhere = tokio::io::sink();

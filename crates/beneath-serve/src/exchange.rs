@@ -37,6 +37,11 @@ impl Exchange {
         self.watchdog.moved(&self.upload, bytes);
     }
 
+    /// The request body was read to its end.
+    pub(crate) fn upload_read(&self) {
+        self.watchdog.inside_body(false);
+    }
+
     pub(crate) fn upload_ended(&self) {
         self.upload.end();
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use beneath_http::SegmentBody;
+use beneath_http::{Segment, SegmentBody};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
@@ -48,6 +48,8 @@ pin_project! {
     pub(crate) struct Answering<S, F> {
         #[pin]
         state: State<S, F>,
+        // Before the request's turn has come.
+        queued: Option<Box<Queued<S>>>,
         close: bool,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
@@ -58,6 +60,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjected]
     enum State<S, F> {
+        Queued,
         Readying { service: S, request: Option<Request<RequestBody>> },
         Called { #[pin] future: F },
         Refused { status: StatusCode },
@@ -68,11 +71,27 @@ pin_project! {
     /// The body of a response, or none where the request was refused.
     pub(crate) struct Answer<B> {
         #[pin]
-        body: Option<B>,
+        body: AnswerBody<B>,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
         sendfile: Option<Sendfile>,
     }
+}
+
+pin_project! {
+    #[project = AnswerBodyProjected]
+    enum AnswerBody<B> {
+        Nothing,
+        Here { #[pin] body: B },
+        // If it turns out to begin with a slice of a file it goes elsewhere.
+        Movable { body: Option<Pin<Box<B>>> },
+    }
+}
+
+/// A request that has to wait until the answer before it has been sent: there is one exchange at a time.
+struct Queued<S> {
+    application: Guarded<S>,
+    request: Request<Incoming>,
 }
 
 /// A request is under way for as long as this is there.
@@ -89,16 +108,33 @@ where
     type Future = Answering<S, S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let under_way = UnderWay::begin(&self.watchdog);
+        let owes = |sendfile: &Sendfile| sendfile.outbox.owed().is_ok_and(|owed| owed > 0);
+        if self.sendfile.as_ref().is_some_and(owes) {
+            let application = self.clone();
+            return Answering::queued(Queued { application, request }, under_way);
+        }
+        self.answer(request, under_way)
+    }
+}
+
+impl<S> Guarded<S> {
+    fn answer<B>(&self, request: Request<Incoming>, under_way: UnderWay) -> Answering<S, S::Future>
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    {
         let exchange = self.latest.renew(&self.watchdog);
+        self.watchdog.inside_body(!request.body().is_end_stream());
         let chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let refused = self.refusal(&request);
         if refused.is_some() {
             self.watchdog.linger_on_close();
         }
         Answering {
+            queued: None,
             // After a chunked body nothing is looked at (see `head_check`), so nothing may be asked.
             close: self.version == Version::Http1 && (chunked || refused.is_some()),
-            under_way: Some(UnderWay::begin(&self.watchdog)),
+            under_way: Some(under_way),
             metered: (self.version == Version::Http2).then(|| Arc::clone(&exchange)),
             sendfile: self.sendfile.clone(),
             state: match refused {
@@ -110,9 +146,7 @@ where
             },
         }
     }
-}
 
-impl<S> Guarded<S> {
     fn refusal(&self, request: &Request<Incoming>) -> Option<StatusCode> {
         if host::check(request).is_err() {
             return Some(StatusCode::BAD_REQUEST);
@@ -164,17 +198,41 @@ impl Drop for UnderWay {
     }
 }
 
+impl<S, F> Answering<S, F> {
+    fn queued(queued: Queued<S>, under_way: UnderWay) -> Self {
+        Self {
+            queued: Some(Box::new(queued)),
+            close: false,
+            under_way: Some(under_way),
+            metered: None,
+            sendfile: None,
+            state: State::Queued,
+        }
+    }
+}
+
 impl<S, B> Future for Answering<S, S::Future>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     B: SegmentBody,
 {
     type Output = Result<Response<Answer<B>>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.as_mut().project();
+        if let Some(queued) = this.queued {
+            if let Some(sendfile) = &queued.application.sendfile {
+                ready!(sendfile.outbox.poll_paid(cx));
+            }
+            if let (Some(queued), Some(under_way)) = (this.queued.take(), this.under_way.take()) {
+                let turn = queued.application.answer(queued.request, under_way);
+                self.set(turn);
+            }
+            this = self.project();
+        }
         let response = loop {
             match this.state.as_mut().project() {
+                StateProjected::Queued => return Poll::Pending,
                 StateProjected::Readying { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {
@@ -188,7 +246,7 @@ where
             }
         };
         let mut response = response.map(|body| Answer {
-            body,
+            body: AnswerBody::of(body, this.sendfile.as_ref()),
             under_way: this.under_way.take(),
             metered: this.metered.take(),
             sendfile: this.sendfile.take(),
@@ -208,7 +266,7 @@ fn refuse<B>(status: StatusCode) -> Response<Option<B>> {
     response
 }
 
-impl<B: SegmentBody> Body for Answer<B>
+impl<B: SegmentBody + Send + 'static> Body for Answer<B>
 where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -220,16 +278,30 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Buffer>, B::Error>>> {
         let this = self.project();
-        let Some(body) = this.body.as_pin_mut() else {
-            return Poll::Ready(None);
-        };
         if let Some(exchange) = this.metered {
             exchange.download_asked();
         }
-        if let Some(sendfile) = this.sendfile {
-            return sendfile.poll_frame(body, cx);
-        }
-        let frame = ready!(body.poll_frame(cx));
+        let frame = match this.body.project() {
+            AnswerBodyProjected::Nothing => None,
+            AnswerBodyProjected::Here { body } => ready!(body.poll_frame(cx)),
+            AnswerBodyProjected::Movable { body: place } => match (place.as_mut(), this.sendfile) {
+                (Some(body), Some(sendfile)) => {
+                    let left = body.size_hint().exact();
+                    match ready!(body.as_mut().poll_segment(cx, sendfile.from)).transpose()? {
+                        Some(Segment::Slice(slice)) => {
+                            let stand_in = match (place.take(), left) {
+                                (Some(body), Some(left)) => sendfile.put(slice, body, left),
+                                _ => return Poll::Ready(None),
+                            };
+                            return Poll::Ready(Some(Ok(Frame::data(stand_in))));
+                        }
+                        Some(Segment::Frame(frame)) => Some(Ok(frame)),
+                        None => None,
+                    }
+                }
+                _ => None,
+            },
+        };
         if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
             exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
         }
@@ -237,12 +309,32 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        match &self.body {
+            AnswerBody::Nothing => true,
+            AnswerBody::Here { body } => body.is_end_stream(),
+            AnswerBody::Movable { body } => body.as_ref().is_none_or(|body| body.is_end_stream()),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let nothing = SizeHint::with_exact(0);
+        match &self.body {
+            AnswerBody::Nothing => nothing,
+            AnswerBody::Here { body } => body.size_hint(),
+            AnswerBody::Movable { body } => body.as_ref().map_or(nothing, |body| body.size_hint()),
+        }
+    }
+}
+
+impl<B: SegmentBody> AnswerBody<B> {
+    fn of(body: Option<B>, sendfile: Option<&Sendfile>) -> Self {
+        let Some(body) = body else { return Self::Nothing };
+        let is_long = |from: u64| body.size_hint().exact().is_some_and(|len| len >= from.max(1));
+        match sendfile.is_some_and(|sendfile| is_long(sendfile.from)) {
+            true => Self::Movable {
+                body: Some(Box::pin(body)),
+            },
+            false => Self::Here { body },
+        }
     }
 }

@@ -55,8 +55,9 @@
 //! handler takes, and no defence against more addresses than there are connections, nor against more traffic than
 //! the network carries. A handler that blocks its thread blocks others: that is tokio's contract. Limits per
 //! address are of no use behind a proxy, which is one address; its own limits are needed there, and
-//! a loopback or unix socket, which is not counted. Of what was already handed to the kernel or to an HTTP/2 stream's
-//! buffer (128 KiB each) [`Abort`] takes back what the kernel holds on HTTP/1, and nothing on HTTP/2.
+//! a loopback or unix socket, which is not counted. Of what was already handed to the kernel (128 KiB, of files that are sent without a
+//! copy 1 MiB) or to an HTTP/2 stream's buffer (128 KiB) [`Abort`] takes back what the kernel holds on HTTP/1, and nothing
+//! on HTTP/2. A file that is sent without a copy is held, with the right to it, until the client has acknowledged its last byte.
 //!
 //! # What is refused, and where
 //!
@@ -83,7 +84,14 @@
 //!
 //! One task and one timer per connection, no spawn per request (not for HTTP/2 streams either), one reading of the clock and
 //! a look at the bytes of the head per request: about 0.6 µs beside hyper alone. An idle HTTP/1 connection gives hyper's
-//! buffers back after a tenth of a second and then takes about 2 KiB instead of 10. The example `overhead` measures both.
+//! buffers back after a tenth of a second and then takes about 2 KiB instead of 10; one that sends a file without a copy does so
+//! at once when it has to wait for the client. The example `overhead` measures the first two.
+//!
+//! # Unsafe
+//!
+//! One system call, in `queue`: how many bytes the client has not acknowledged, by which a slow client is judged.
+
+#![deny(unsafe_code)] // `queue` alone may: see there.
 
 mod admission;
 mod connection;
@@ -97,6 +105,7 @@ mod listener;
 mod peer;
 mod plain;
 mod protocol;
+mod queue;
 mod request_body;
 mod sendfile;
 mod server;

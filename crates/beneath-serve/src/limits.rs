@@ -56,10 +56,11 @@ pub struct Limits {
     /// Default 30 s.
     ///
     /// Each client has this much time as credit. While something waits for the client the
-    /// credit is spent, each byte that moves earns `1 / minimum_rate` seconds of it back, and when
-    /// it is gone the connection is reset. So a stalled client is cut after exactly this long, one slower than the
-    /// minimum rate somewhat later, and one that is faster never, however large the file. Time that the application
-    /// needs is not counted.
+    /// credit is spent, each byte that it acknowledges or sends earns `1 / minimum_rate` seconds of it back, and when
+    /// it is gone the connection is reset. So a client that takes nothing is cut after this long, one that stops after
+    /// this long and at most a quarter of it (it is looked at so often), one slower than the
+    /// minimum rate somewhat later, and one that is faster never, however large the file and however much of it the kernel has
+    /// taken. Time that the application needs is not counted.
     pub stall_timeout: Duration,
     /// How many requests one HTTP/2 connection may have under way. Default 100, the least that RFC 9113 §6.5.2
     /// recommends.

@@ -14,10 +14,6 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::peer::Peer;
 use crate::wire::Stream;
 
-/// How much may wait unsent in the kernel for one client: what a slow one costs, and how finely its progress
-/// can be seen (`TCP_NOTSENT_LOWAT`, tcp(7)).
-const UNSENT: u32 = 128 * 1024;
-
 /// How long nothing is accepted when even the reserve does not help.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
@@ -205,6 +201,5 @@ impl Trouble {
 fn prepare(stream: &Stream) {
     if let Stream::Tcp(stream) = stream {
         let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
     }
 }

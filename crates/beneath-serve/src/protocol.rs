@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::Body;
@@ -10,7 +11,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use crate::guarded::Latest;
 use crate::limits::Limits;
+use crate::sendfile::{Fallen, Outbox};
 use crate::streams::{Begun, Streams};
+use crate::watchdog::Watchdog;
 use crate::wire::Wire;
 
 /// One of the two protocols, as the task of a connection drives it.
@@ -18,7 +21,7 @@ pub(crate) trait Protocol {
     /// Whether it can be taken apart between two requests.
     const RESTS: bool;
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error + Send + Sync>>>;
     fn graceful_shutdown(&mut self);
     /// Ends the exchanges that must be ended by `now`; says when the next must be, or that the connection must end.
     fn cut(&mut self, now: u64) -> Result<Option<u64>, End>;
@@ -28,7 +31,7 @@ pub(crate) trait Protocol {
 #[derive(Debug)]
 pub(crate) enum End {
     /// By itself.
-    Finished(hyper::Result<()>),
+    Finished(Result<(), Box<dyn Error + Send + Sync>>),
     /// The client was too slow with its request.
     Head,
     /// Nobody needs it any more.
@@ -43,6 +46,36 @@ pub(crate) enum End {
 pub(crate) struct Http1<S: hyper::service::HttpService<hyper::body::Incoming>> {
     pub(crate) connection: http1::Connection<TokioIo<Wire>, S>,
     pub(crate) latest: Latest,
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) watchdog: Arc<Watchdog>,
+}
+
+/// HTTP/1 while files are sent of an answer that hyper takes for sent: it needs no hyper.
+pub(crate) struct Sending<'a> {
+    pub(crate) wire: &'a mut Wire,
+    pub(crate) latest: Latest,
+    /// Nothing is to be answered after it.
+    pub(crate) last: bool,
+}
+
+impl Protocol for Sending<'_> {
+    const RESTS: bool = false;
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error + Send + Sync>>> {
+        self.wire.socket().poll_pay(cx).map_err(Into::into)
+    }
+
+    fn graceful_shutdown(&mut self) {
+        self.last = true;
+    }
+
+    fn cut(&mut self, now: u64) -> Result<Option<u64>, End> {
+        match (self.latest.deadline(), self.wire.socket().fallen()) {
+            (_, Some(_)) => Err(End::Cut),
+            (Some(deadline), None) if deadline <= now => Err(End::Cut),
+            (next, None) => Ok(next),
+        }
+    }
 }
 
 impl<S, B> Protocol for Http1<S>
@@ -54,8 +87,8 @@ where
 {
     const RESTS: bool = true;
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Future::poll(Pin::new(&mut self.connection), cx)
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error + Send + Sync>>> {
+        Future::poll(Pin::new(&mut self.connection), cx).map_err(Into::into)
     }
 
     fn graceful_shutdown(&mut self) {
@@ -63,9 +96,13 @@ where
     }
 
     fn cut(&mut self, now: u64) -> Result<Option<u64>, End> {
-        match self.latest.deadline() {
-            Some(deadline) if deadline <= now => Err(End::Cut),
-            next => Ok(next),
+        let fallen = self.outbox.as_ref().and_then(Outbox::fallen);
+        match (self.latest.deadline(), fallen) {
+            // Whether the client has it all is for the socket to say, and that is hyper's.
+            (_, Some(Fallen::Taken)) if self.watchdog.rests_from().is_some() => Err(End::Resting),
+            (_, Some(_)) => Err(End::Cut),
+            (Some(deadline), None) if deadline <= now => Err(End::Cut),
+            (next, None) => Ok(next),
         }
     }
 }
@@ -86,12 +123,12 @@ where
 {
     const RESTS: bool = false;
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error + Send + Sync>>> {
         let polled = Future::poll(Pin::new(&mut self.connection), cx);
         if polled.is_pending() {
             self.streams.poll(cx);
         }
-        polled
+        polled.map_err(Into::into)
     }
 
     fn graceful_shutdown(&mut self) {

@@ -92,9 +92,13 @@ impl Body for RequestBody {
             self.exchange.upload_waits();
         }
         let Some(frame) = ready!(polled).transpose().map_err(RequestBodyError::Transport)? else {
+            self.exchange.upload_read();
             self.upload_ended();
             return Poll::Ready(None);
         };
+        if self.incoming.is_end_stream() {
+            self.exchange.upload_read();
+        }
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         if self.waited_for {
             self.exchange.upload_moved(bytes);

@@ -32,9 +32,16 @@ pub(crate) struct Watchdog {
     /// Since when no request has been under way.
     idle_since: AtomicU64,
     in_flight: AtomicU32,
+    owes: AtomicU8,
+    /// What is owed is the last that is sent.
+    closes: AtomicBool,
+    /// Not all of the last request's body has been read: what comes next is no head.
+    inside_body: AtomicBool,
     served: AtomicBool,
     /// What waits in user space until the client's window opens.
     socket: Meter,
+    /// Bytes that the client had acknowledged when that was last asked.
+    acknowledged: AtomicU64,
     order: AtomicU8,
     look: AtomicBool,
     reset: AtomicBool,
@@ -58,6 +65,17 @@ pub(crate) struct Rules {
 pub(crate) struct Meter {
     waiting_since: AtomicU64,
     credit: AtomicU64,
+}
+
+/// What a connection has yet to send that hyper takes for sent (see [`sendfile`](crate::sendfile)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Owes {
+    Nothing,
+    /// Files, and then what hyper is waiting to write.
+    More,
+    /// Files, and hyper has nothing else to write.
+    Files,
 }
 
 /// What has run out of time.
@@ -91,8 +109,12 @@ impl Watchdog {
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(now),
             in_flight: AtomicU32::new(0),
+            owes: AtomicU8::new(Owes::Nothing as u8),
+            closes: AtomicBool::new(false),
+            inside_body: AtomicBool::new(false),
             served: AtomicBool::new(false),
             socket: Meter::new(&rules),
+            acknowledged: AtomicU64::new(0),
             order: AtomicU8::new(Order::GoOn as u8),
             look: AtomicBool::new(true),
             reset: AtomicBool::new(false),
@@ -123,10 +145,32 @@ impl Watchdog {
 
     pub(crate) fn request_ended(&self) {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
-            let now = self.now();
-            self.idle_since.store(now, Relaxed);
-            self.tighten(now + self.rules.idle.min(REST_AFTER));
+            self.idle_from_now();
         }
+    }
+
+    /// Notes what is still to be sent.
+    pub(crate) fn owes(&self, owes: Owes) {
+        let before = self.owes.swap(owes as u8, Relaxed);
+        if owes == Owes::Nothing && before != Owes::Nothing as u8 {
+            self.idle_from_now();
+        }
+    }
+
+    /// Notes whether there is more to be read of the last request's body.
+    pub(crate) fn inside_body(&self, inside: bool) {
+        self.inside_body.store(inside, Relaxed);
+    }
+
+    /// Nothing more is going to be answered.
+    pub(crate) fn closes(&self) {
+        self.closes.store(true, Relaxed);
+    }
+
+    fn idle_from_now(&self) {
+        let now = self.now();
+        self.idle_since.store(now, Relaxed);
+        self.tighten(now + self.rules.idle.min(REST_AFTER));
     }
 
     /// Notes whether, after a read, a head has begun and not ended.
@@ -143,12 +187,27 @@ impl Watchdog {
         }
     }
 
-    pub(crate) fn socket_waits(&self) {
-        self.waits(&self.socket);
+    /// Something waits for the client, which has acknowledged so many bytes since the connection began.
+    ///
+    /// That it can be seen to go on has to be noted again and again: the watchdog says when, by waking the task.
+    pub(crate) fn socket_waits(&self, acknowledged: u64) {
+        let before = self.acknowledged.swap(acknowledged, Relaxed);
+        self.spend_and_earn(&self.socket, acknowledged.saturating_sub(before));
+        let now = self.now();
+        self.socket.waiting_since.store(now, Relaxed);
+        self.tighten(now + self.look_at_socket_after());
     }
 
-    pub(crate) fn socket_moved(&self, bytes: usize) {
-        self.moved(&self.socket, bytes);
+    /// What was written is room that the client made, but when it made it is not known.
+    pub(crate) fn socket_moved(&self) {
+        if self.socket.waiting_since.load(Relaxed) != 0 {
+            self.spend_and_earn(&self.socket, 0);
+        }
+    }
+
+    /// A client that stops is cut this much late at most, beyond its credit.
+    fn look_at_socket_after(&self) -> u64 {
+        self.socket.credit.load(Relaxed).min(self.rules.stall / 4)
     }
 
     pub(crate) fn waits(&self, meter: &Meter) {
@@ -160,19 +219,24 @@ impl Watchdog {
     }
 
     pub(crate) fn moved(&self, meter: &Meter, bytes: usize) {
-        let since = meter.waiting_since.load(Relaxed);
-        let mut credit = meter.credit.load(Relaxed);
-        if since == 0 && credit == self.rules.stall {
-            return;
+        let waits = meter.waiting_since.load(Relaxed) != 0;
+        if waits || meter.credit.load(Relaxed) < self.rules.stall {
+            self.spend_and_earn(meter, bytes as u64);
         }
-        if since != 0 {
-            credit = credit.saturating_sub(self.now() - since);
-            meter.waiting_since.store(0, Relaxed);
-        }
-        let earned = (bytes as u64).saturating_mul(1_000_000) / self.rules.rate;
-        meter
-            .credit
-            .store(credit.saturating_add(earned).min(self.rules.stall), Relaxed);
+    }
+
+    /// Takes the time that was waited from the credit, adds what so many bytes are worth, and waits no more.
+    fn spend_and_earn(&self, meter: &Meter, bytes: u64) {
+        let since = meter.waiting_since.swap(0, Relaxed);
+        let spent = if since == 0 {
+            0
+        } else {
+            self.now().saturating_sub(since)
+        };
+        let earned = bytes.saturating_mul(1_000_000) / self.rules.rate;
+        let credit = meter.credit.load(Relaxed).saturating_add(earned);
+        let left = credit.saturating_sub(spent).min(self.rules.stall);
+        meter.credit.store(left, Relaxed);
     }
 
     /// The client may still be sending what nobody will read; it shall see the answer all the same.
@@ -208,6 +272,9 @@ impl Watchdog {
     pub(crate) fn overdue(&self, now: u64) -> Result<u64, Overdue> {
         self.nearest.store(u64::MAX, SeqCst);
         let mut next = now + self.rules.idle;
+        if self.socket.deadline().is_some() {
+            next = next.min(now + self.look_at_socket_after());
+        }
         for (deadline, what) in [
             (self.socket.deadline(), Overdue::Socket),
             (self.head_deadline(), Overdue::Head),
@@ -244,11 +311,21 @@ impl Watchdog {
         nothing_asked.then(|| self.idle_since.load(Relaxed) + patience)
     }
 
+    /// Whether all there is to do for now is to send files.
+    pub(crate) fn only_owes(&self) -> bool {
+        let files = self.owes.load(Relaxed) == Owes::Files as u8 && !self.closes.load(Relaxed);
+        files && self.in_flight.load(Relaxed) == 0 && self.is_between_requests()
+    }
+
     /// From when on a connection that asks nothing should give its buffers back.
     pub(crate) fn rests_from(&self) -> Option<u64> {
         let done = self.served.load(Relaxed) && self.socket.deadline().is_none();
         let from = self.idle_since.load(Relaxed) + REST_AFTER;
-        (done && self.is_idle() && self.head_since.load(Relaxed) == 0).then_some(from)
+        (done && self.is_idle() && self.is_between_requests()).then_some(from)
+    }
+
+    fn is_between_requests(&self) -> bool {
+        self.head_since.load(Relaxed) == 0 && !self.inside_body.load(Relaxed)
     }
 
     pub(crate) fn idle_until(&self) -> Instant {
@@ -261,7 +338,7 @@ impl Watchdog {
     }
 
     fn is_idle(&self) -> bool {
-        self.in_flight.load(Relaxed) == 0
+        self.in_flight.load(Relaxed) == 0 && self.owes.load(Relaxed) == Owes::Nothing as u8
     }
 
     // What others tell it.
@@ -361,26 +438,49 @@ mod tests {
     async fn a_client_that_takes_nothing_is_overdue_after_exactly_the_stall_timeout() {
         let dog = watchdog(&limits());
         dog.request_began();
-        dog.socket_waits();
+        dog.socket_waits(1_000_000);
         tokio::time::advance(Duration::from_millis(9_999)).await;
         assert!(dog.overdue(dog.now()).is_ok());
+        dog.socket_waits(1_000_000);
         tokio::time::advance(Duration::from_millis(2)).await;
         assert_eq!(dog.overdue(dog.now()), Err(Overdue::Socket));
     }
 
-    /// Seconds that a client lasts which takes `bytes` once a second.
-    async fn lasts(bytes: usize) -> Option<u32> {
+    /// Seconds that a client lasts which takes `bytes` once a second, while there is `room` for something to be written
+    /// at every so many seconds only.
+    async fn lasts_with(bytes: u64, room: u64) -> Option<u64> {
         let dog = watchdog(&limits());
         dog.request_began();
         for second in 1..200 {
-            dog.socket_waits();
+            dog.socket_waits((second - 1) * bytes);
             tokio::time::advance(Duration::from_secs(1)).await;
             if dog.overdue(dog.now()).is_err() {
                 return Some(second);
             }
-            dog.socket_moved(bytes);
+            if second % room == 0 {
+                dog.socket_moved();
+            }
         }
         None
+    }
+
+    async fn lasts(bytes: u64) -> Option<u64> {
+        let often = lasts_with(bytes, 1).await;
+        assert_eq!(
+            lasts_with(bytes, 150).await,
+            often,
+            "how much the kernel takes at once made a difference"
+        );
+        often
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_something_waits_for_the_client_it_is_looked_at_four_times_in_the_stall_timeout() {
+        let dog = watchdog(&limits());
+        dog.request_began();
+        dog.socket_waits(0);
+        assert_eq!(dog.nearest(), dog.now() + 2_500_000);
+        assert_eq!(dog.overdue(dog.now()), Ok(dog.now() + 2_500_000));
     }
 
     #[tokio::test(start_paused = true)]
@@ -397,10 +497,10 @@ mod tests {
     async fn time_that_the_application_takes_is_not_counted() {
         let dog = watchdog(&limits());
         dog.request_began();
-        for _ in 0..100 {
-            dog.socket_waits();
+        for second in 0..100 {
+            dog.socket_waits(second * 100);
             tokio::time::advance(Duration::from_millis(10)).await;
-            dog.socket_moved(100);
+            dog.socket_moved();
             tokio::time::advance(Duration::from_secs(60)).await;
             assert!(dog.overdue(dog.now()).is_ok());
         }

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use beneath_http::BodyError;
+use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::head_check::{HeadCheck, POISON, Refused};
-use crate::sendfile::{Outbox, is_stand_in, send_more};
-use crate::watchdog::Watchdog;
+use crate::queue::unacknowledged;
+use crate::sendfile::{Fallen, Outbox, is_stand_in, send_more};
+use crate::watchdog::{Owes, Watchdog};
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -29,6 +32,10 @@ pub(crate) struct Socket {
     outbox: Outbox,
     /// Bytes that left files in this turn.
     turn: usize,
+    /// Bytes that were written since the connection began.
+    written: u64,
+    /// How much of it may wait unsent.
+    unsent: u32,
 }
 
 /// What a listener yields.
@@ -44,6 +51,8 @@ pub(crate) struct Wire {
     transport: Transport,
     /// What was read to tell HTTP/2 from HTTP/1, and not yet handed to hyper.
     sniffed: Sniffed,
+    /// What an earlier hyper connection had read, and not looked at.
+    unread: Bytes,
     check: Check,
 }
 
@@ -68,6 +77,14 @@ enum Check {
     /// A head was refused; so much of [`POISON`] has been handed to hyper, and nothing else will be.
     Refused(usize),
 }
+
+/// How much may wait unsent in the kernel for one client (`TCP_NOTSENT_LOWAT`, tcp(7)): what a slow one costs, and what is
+/// still delivered when the right to send it falls.
+const UNSENT: u32 = 128 * 1024;
+
+/// As above, of files: they cost the kernel no memory, and what it has taken of them can be taken back. The more of it there
+/// is, the seldomer this process has to be woken, and the better the kernel can judge how fast the client is.
+const UNSENT_OF_FILES: u32 = 1024 * 1024;
 
 /// How many bytes of files one connection sends before it is the turn of others: at 10 GB/s, a tenth of a millisecond.
 const TURN: usize = 1024 * 1024;
@@ -110,6 +127,7 @@ impl Wire {
         Self {
             transport,
             sniffed: Sniffed::default(),
+            unread: Bytes::new(),
             check: Check::Nothing,
         }
     }
@@ -170,6 +188,17 @@ impl Wire {
         }
     }
 
+    /// Takes back what hyper was handed and did not look at.
+    pub(crate) fn put_back(&mut self, unread: &[u8]) {
+        // A copy, for what hyper read it into is larger, and is kept whole by the least part of it, even by none.
+        self.unread = Bytes::copy_from_slice(unread);
+    }
+
+    /// Whether it was handed back some.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     fn poll_read_unchecked(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.sniffed.take(buf) {
             return Poll::Ready(Ok(()));
@@ -201,6 +230,11 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.unread.is_empty() {
+            let part = this.unread.split_to(this.unread.len().min(buf.remaining()));
+            buf.put_slice(&part);
+            return Poll::Ready(Ok(()));
+        }
         if let Check::Refused(handed) = &mut this.check {
             *handed += poison(buf, *handed);
             return Poll::Ready(Ok(()));
@@ -260,11 +294,25 @@ impl AsyncWrite for Wire {
 
 impl Socket {
     pub(crate) fn new(stream: Stream, watchdog: Arc<Watchdog>) -> Self {
-        Self {
+        let mut this = Self {
             stream,
             watchdog,
             outbox: Outbox::default(),
             turn: 0,
+            written: 0,
+            unsent: 0,
+        };
+        this.limit_unsent(UNSENT);
+        this
+    }
+
+    fn limit_unsent(&mut self, bytes: u32) {
+        if self.unsent != bytes {
+            self.unsent = bytes;
+            if let Stream::Tcp(stream) = &self.stream {
+                // That it fails means that the client is gone, which will be seen.
+                let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+            }
         }
     }
 
@@ -290,37 +338,100 @@ impl Socket {
         }
     }
 
-    /// The first of the buffers stands for bytes of a file.
-    fn poll_send_file(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        if self.turn >= TURN {
-            self.turn = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+    /// Sends what is owed.
+    pub(crate) fn poll_pay(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.outbox.owed()? == 0 {
+            return Poll::Ready(Ok(()));
         }
-        let sent = self.outbox.poll_send(cx, wanted, |cx, call| {
-            let called = self.poll_call(cx, call);
-            self.note_write(&called);
-            called
-        });
-        match &sent {
-            Poll::Ready(Ok(sent)) => self.turn += sent,
-            Poll::Ready(Err(error)) => {
-                self.watchdog.reset_on_close();
-                if error.get_ref().is_some_and(|why| why.is::<BodyError>()) {
-                    tracing::info!(%error, "a transfer was cut");
+        self.watchdog.owes(Owes::More);
+        while self.outbox.owed()? > 0 {
+            if self.turn >= TURN {
+                self.turn = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match self.poll_send_file(cx) {
+                Poll::Ready(Ok(sent)) => self.turn += sent,
+                Poll::Ready(Err(error)) => {
+                    self.watchdog.reset_on_close();
+                    if error.get_ref().is_some_and(|why| why.is::<BodyError>()) {
+                        tracing::info!(%error, "a transfer was cut");
+                    }
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {
+                    self.turn = 0;
+                    return Poll::Pending;
                 }
             }
-            Poll::Pending => self.turn = 0,
+        }
+        self.watchdog.owes(Owes::Nothing);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send_file(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let sent = self.outbox.poll_send(cx, self.written, |cx, call| {
+            let called = self.poll_call(cx, call);
+            if called.is_pending() {
+                self.watchdog.socket_waits(self.acknowledged());
+            }
+            called
+        });
+        if let Poll::Ready(Ok(sent)) = &sent {
+            self.moved(*sent);
         }
         sent
     }
 
-    fn note_write(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Ready(Ok(bytes)) => self.watchdog.socket_moved(*bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.watchdog.socket_waits(),
+    /// How many bytes the other side has, of all that were written.
+    fn acknowledged(&self) -> u64 {
+        let queued = on!(&self.stream, io => unacknowledged(io.as_fd()));
+        self.written.saturating_sub(queued)
+    }
+
+    /// Whether the client may lack some of a file whose last bytes the kernel has taken. Asks.
+    fn holds(&self) -> bool {
+        self.outbox.holds() && {
+            self.outbox.acknowledged(self.acknowledged());
+            self.outbox.holds()
         }
+    }
+
+    /// Whether the client may lack some of a file whose last bytes the kernel has taken. The time in which it is so is
+    /// counted as waiting for the client.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        let holds = self.holds() && !self.is_gone();
+        match holds {
+            true => self.watchdog.socket_waits(self.acknowledged()),
+            false => self.watchdog.socket_moved(),
+        }
+        holds
+    }
+
+    /// Whether the client has reset the connection: what the kernel held is forgotten, and will not be acknowledged.
+    fn is_gone(&self) -> bool {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().is_err(),
+            Stream::Unix(_) => false,
+        }
+    }
+
+    /// Whether something must not be sent any more of which the client may lack bytes.
+    pub(crate) fn fallen(&self) -> Option<Fallen> {
+        self.outbox.fallen()
+    }
+
+    fn note_write(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.moved(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.watchdog.socket_waits(self.acknowledged()),
+        }
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+        self.watchdog.socket_moved();
     }
 }
 
@@ -328,7 +439,7 @@ impl Drop for Socket {
     /// Closing is a reset where the watchdog says so: the client cannot take that for the end of what it asked
     /// for, and the kernel forgets what it still holds for it.
     fn drop(&mut self) {
-        if self.watchdog.must_reset()
+        if (self.watchdog.must_reset() || self.outbox.owed().map_or(true, |owed| owed > 0))
             && let Stream::Tcp(stream) = &self.stream
             && let Err(error) = stream.set_zero_linger()
         {
@@ -343,13 +454,19 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on!(&mut self.stream, io => Pin::new(io).poll_read(cx, buf))
+        let read = on!(&mut self.stream, io => Pin::new(io).poll_read(cx, buf));
+        // Who goes on to ask has what was sent before, as a rule.
+        if read.is_ready() {
+            self.holds();
+        }
+        read
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.outbox.check()?;
+        ready!(self.poll_pay(cx))?;
+        self.limit_unsent(UNSENT);
         let written = on!(&mut self.stream, io => Pin::new(io).poll_write(cx, buf));
         self.note_write(&written);
         written
@@ -360,11 +477,23 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.outbox.check()?;
-        let written = match bufs.iter().position(|buf| is_stand_in(buf)) {
-            Some(0) => return self.poll_send_file(cx, bufs[0].len()),
+        let stand_in = bufs.iter().position(|buf| is_stand_in(buf));
+        if stand_in == Some(0) {
+            let stand_ins = bufs.iter().take_while(|buf| is_stand_in(buf));
+            let bytes = stand_ins.map(|buf| buf.len()).sum();
+            self.watchdog.owes(Owes::More);
+            if bytes > UNSENT as usize {
+                self.limit_unsent(UNSENT_OF_FILES);
+            }
+            return Poll::Ready(self.outbox.owe(bytes));
+        }
+        ready!(self.poll_pay(cx))?;
+        let written = match stand_in {
             Some(before) => self.poll_call(cx, &|socket| send_more(socket, &bufs[..before])),
-            None => on!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, bufs)),
+            None => {
+                self.limit_unsent(UNSENT);
+                on!(&mut self.stream, io => Pin::new(io).poll_write_vectored(cx, bufs))
+            }
         };
         self.note_write(&written);
         written
@@ -374,11 +503,18 @@ impl AsyncWrite for Socket {
         on!(&self.stream, io => io.is_write_vectored())
     }
 
+    /// hyper flushes when it has nothing more to write. It need not wait for what is owed: it has to decide whether the
+    /// connection goes on.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.poll_pay(cx)?.is_pending() {
+            self.watchdog.owes(Owes::Files);
+        }
         on!(&mut self.stream, io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watchdog.closes();
+        ready!(self.poll_pay(cx))?;
         on!(&mut self.stream, io => Pin::new(io).poll_shutdown(cx))
     }
 }

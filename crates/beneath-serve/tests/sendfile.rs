@@ -16,14 +16,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{File, RelPath, Root, Source, Stopped, ambient_authority};
 use beneath_http::{BodyError, FileBody, FileResponse, Segment, SegmentBody};
-use beneath_serve::{Limits, RequestBody, Server};
+use beneath_serve::{Abort, Limits, RequestBody, Server};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -35,6 +35,10 @@ struct Site {
     directory: TempDir,
     address: SocketAddr,
     held: Arc<AtomicBool>,
+    /// How many answers the kernel has taken whole.
+    completed: Arc<AtomicUsize>,
+    /// Of the last request.
+    abort: Arc<Mutex<Option<Abort>>>,
     slices: Arc<AtomicUsize>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -49,7 +53,7 @@ enum Middle {
     Swap,
 }
 
-struct Leased(File, Arc<AtomicBool>);
+struct Leased(File, Arc<AtomicBool>, Arc<AtomicUsize>);
 
 impl Source for Leased {
     fn file(&self) -> &File {
@@ -61,6 +65,10 @@ impl Source for Leased {
             true => Ok(()),
             false => Err(Stopped::new()),
         }
+    }
+
+    fn completed(&self) {
+        self.2.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -118,11 +126,18 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let root = Arc::new(Root::open_ambient(directory.path(), ambient_authority()).unwrap());
         let (held, slices) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let (completed, abort) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
         let service = {
             let (held, slices) = (Arc::clone(&held), Arc::clone(&slices));
+            let (completed, abort) = (Arc::clone(&completed), Arc::clone(&abort));
             tower::service_fn(move |request: Request<RequestBody>| {
                 let path = RelPath::parse(request.uri().path().trim_start_matches('/')).unwrap();
-                let file = Leased(root.open(&path).unwrap(), Arc::clone(&held));
+                let file = Leased(
+                    root.open(&path).unwrap(),
+                    Arc::clone(&held),
+                    Arc::clone(&completed),
+                );
+                *abort.lock().unwrap() = Some(request.body().abort());
                 let slices = Arc::clone(&slices);
                 let response = FileResponse::new(file).respond(&request);
                 let response: Response<Watched> = response.map(|body| Watched { body, middle, slices });
@@ -145,6 +160,8 @@ impl Site {
             directory,
             address,
             held,
+            completed,
+            abort,
             slices,
             runtime: Some(runtime),
         }
@@ -171,6 +188,31 @@ impl Site {
 
     fn client(&self) -> Client {
         Client::new(std::net::TcpStream::connect(self.address).unwrap())
+    }
+
+    /// One whose kernel takes little before it reads.
+    fn narrow(&self) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        Client::new(socket.into())
+    }
+
+    /// Until the kernel has taken so many answers whole.
+    fn await_completed(&self, count: usize) {
+        let begin = Instant::now();
+        while self.completed.load(Ordering::SeqCst) < count {
+            assert!(begin.elapsed() < support::PATIENCE, "it never took all");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// As a lease that falls does it.
+    fn fall(&self) {
+        self.held.store(false, Ordering::SeqCst);
+        self.abort.lock().unwrap().take().unwrap().abort();
+        // `revocation_bound`, and half of it would do.
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
 
@@ -344,6 +386,202 @@ fn a_right_that_falls_cuts_what_is_under_way() {
     site.file("file", LONG);
     let (body, whole) = interrupted(&site, || site.held.store(false, Ordering::SeqCst));
     assert!(!whole && body.len() < LONG, "{} bytes", body.len());
+}
+
+/// More than a narrow client's kernel takes, and less than the server's does.
+const MEDIUM: usize = 700_000;
+
+#[test]
+fn what_the_kernel_has_taken_and_not_delivered_is_taken_back_when_the_right_falls() {
+    for more in ["", "Connection: close\r\n"] {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        site.file("file", MEDIUM);
+        let mut client = site.narrow();
+        client.send(format!("GET /file HTTP/1.1\r\nHost: a\r\n{more}\r\n"));
+        site.await_completed(1);
+        site.fall();
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(!whole && body.len() < MEDIUM / 2, "{more} {} bytes", body.len());
+    }
+}
+
+#[test]
+fn it_is_taken_back_as_well_after_a_while_in_which_nothing_happened() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    site.file("file", MEDIUM);
+    let mut client = site.narrow();
+    client.send(get("file"));
+    site.await_completed(1);
+    std::thread::sleep(Duration::from_millis(700));
+    site.fall();
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(!whole && body.len() < MEDIUM / 2, "{} bytes", body.len());
+}
+
+#[test]
+fn a_request_that_was_sent_ahead_does_not_keep_it_from_being_taken_back() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    site.file("file", MEDIUM);
+    site.file("small", 100);
+    let mut client = site.narrow();
+    client.send(get("file") + &get("small"));
+    site.await_completed(1);
+    std::thread::sleep(Duration::from_millis(50));
+    site.fall();
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(!whole && body.len() < MEDIUM / 2, "{} bytes", body.len());
+}
+
+#[test]
+fn a_right_that_falls_when_the_client_has_everything_cuts_nothing() {
+    for rest in [0, 20, 300] {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        let content = site.file("file", MEDIUM);
+        let mut client = site.client();
+        client.send(get("file"));
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(whole && body == content);
+        std::thread::sleep(Duration::from_millis(rest));
+        site.fall();
+        site.held.store(true, Ordering::SeqCst);
+        client.send(get("file"));
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(whole && body == content, "after {rest} ms");
+    }
+}
+
+/// The kernel takes all of the file at once, and what it has taken says nothing of the client.
+#[test]
+fn a_slow_client_is_judged_by_what_it_takes_and_not_by_what_the_kernel_does() {
+    for (minimum_rate, is_cut) in [(10_000, false), (10_000_000, true)] {
+        let mut limits = Limits::default();
+        limits.stall_timeout = Duration::from_secs(1);
+        limits.minimum_rate = minimum_rate;
+        let site = Site::new(limits, Middle::Nothing);
+        let content = site.file("file", MEDIUM);
+        let mut client = site.narrow();
+        client.send("GET /file HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let begin = Instant::now();
+        let (_, body, whole) = answer(&mut Sipping(client.0));
+        assert!(whole != is_cut, "{minimum_rate}: {} bytes", body.len());
+        if whole {
+            assert!(body == content);
+            support::not_before(Duration::from_secs(2), begin); // Faster, it would prove nothing.
+        }
+    }
+}
+
+/// Takes some 200 KB a second.
+struct Sipping(std::net::TcpStream);
+
+impl std::io::Read for Sipping {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let most = buf.len().min(2048);
+        std::thread::sleep(Duration::from_millis(most as u64 / 205));
+        self.0.read(&mut buf[..most])
+    }
+}
+
+#[test]
+fn a_request_sent_ahead_of_a_slow_answer_is_answered_after_it_and_the_connection_goes_on() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let large = site.file("large", 5_000_001);
+    let small = site.file("small", 100);
+    let mut client = site.narrow();
+    client.send(get("large"));
+    std::thread::sleep(Duration::from_millis(200));
+    // One whole, one in two pieces.
+    client.send(get("small") + "GET /large HTTP/1.1\r\nHo");
+    std::thread::sleep(Duration::from_millis(200));
+    client.send("st: a\r\n\r\n");
+    for content in [&large, &small, &large] {
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(whole && body == *content);
+    }
+    client.send(get("small"));
+    assert_eq!(answer(&mut client.0).1, small);
+}
+
+#[test]
+fn a_connection_that_is_to_be_closed_is_closed_after_the_file() {
+    for (version, more) in [("1.1", "Connection: close\r\n"), ("1.0", "")] {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        let content = site.file("file", 20_000_000);
+        let mut client = site.client();
+        client.send(format!("GET /file HTTP/{version}\r\nHost: a\r\n{more}\r\n"));
+        let (_, body, whole) = answer(&mut client.0);
+        assert!(whole && body == content);
+        assert_eq!(client.0.read(&mut [0]).unwrap(), 0, "{version}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_request_body_is_never_taken_for_a_request() {
+    for (here, wait) in [(0, 0), (0, 200), (10, 200), (1000, 200)] {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        let content = site.file("file", 5_000_001);
+        let small = site.file("small", 100);
+        let rest = get("small").repeat(10);
+        let mut client = site.narrow();
+        let head = format!(
+            "GET /file HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            rest.len()
+        );
+        let here = here.min(rest.len());
+        client.send(head + &rest[..here]);
+        std::thread::sleep(Duration::from_millis(wait));
+        let _ = client.0.write_all(&rest.as_bytes()[here..]);
+        let (_, body, _) = answer(&mut client.0);
+        assert!(
+            !body.is_empty() && content.starts_with(&body),
+            "{here} bytes at once"
+        );
+        client
+            .0
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        let mut after = Vec::new();
+        let _ = client.0.read_to_end(&mut after);
+        assert!(!after.windows(small.len()).any(|part| part == small));
+        assert!(
+            !after.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&after)
+        );
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_takes_with_it_what_was_held_for_it() {
+    for after in [0, 200] {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        site.file("file", MEDIUM);
+        let before = Arc::strong_count(&site.held);
+        let mut client = site.narrow();
+        client.send(get("file"));
+        site.await_completed(1);
+        std::thread::sleep(Duration::from_millis(after));
+        assert!(Arc::strong_count(&site.held) > before, "nothing was held");
+        drop(client); // With something unread: a reset.
+        let begin = Instant::now();
+        while Arc::strong_count(&site.held) > before {
+            assert!(begin.elapsed() < support::PATIENCE, "it is held for nobody");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn a_client_that_closes_its_half_gets_all_it_asked_for() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let large = site.file("large", 5_000_001);
+    let mut client = site.narrow();
+    client.send(get("large"));
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(whole && body == large);
+    assert_eq!(client.0.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]

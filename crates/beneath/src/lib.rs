@@ -38,6 +38,8 @@
 //!
 //! The reasons are in the [`manual`].
 
+#![forbid(unsafe_code)]
+
 pub mod manual;
 
 mod error;

@@ -3,6 +3,7 @@
 //! A new target is one function here, a three-line program in `../fuzz_targets`, a `[[bin]]` in `../Cargo.toml`, a line in
 //! [`TARGETS`], and a folder of seeds in `../corpus`.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::disallowed_methods,
     clippy::missing_panics_doc,

@@ -4,6 +4,8 @@
 //! own: who may open what is the catalog's, how a file becomes an answer is `beneath-http`'s, how long a connection may
 //! idle is `beneath-serve`'s.
 
+#![forbid(unsafe_code)]
+
 pub mod auth;
 pub mod cli;
 pub mod config;

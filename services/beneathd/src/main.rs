@@ -1,5 +1,7 @@
 //! Arguments → command → exit code.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use beneathd::cli::Arguments;

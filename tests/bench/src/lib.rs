@@ -5,6 +5,7 @@
 //! is the median of those ratios with the smallest and the largest. CPU time is what the operating system charged to all
 //! processes of the server; on loopback that holds the receiving side's TCP work too, for every server alike.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::disallowed_methods,
     reason = "a harness: makes its own files and reads /proc by name"

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use beneath::{ErrorKind, File, Source};
+use beneath::{ErrorKind, File, Source, Stopped};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
@@ -132,6 +132,15 @@ impl FileSlice {
         if self.is_last && self.len == 0 {
             self.source.completed();
         }
+    }
+
+    /// Whether the bytes may still leave. Of those that the kernel has taken and not delivered this can be asked, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the right has fallen.
+    pub fn still_held(&self) -> Result<(), Stopped> {
+        self.source.still_held()
     }
 
     /// The last questions before bytes leave: may they still, and is it still the file that was opened.
