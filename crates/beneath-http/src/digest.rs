@@ -85,6 +85,44 @@ fn parse_member(member: &str) -> Option<(&str, u8)> {
         .map(|value| (key, value))
 }
 
+/// What is known of the SHA-256 of the content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Known {
+    Nothing,
+    /// It is said where it is asked for, and the entity tag is what it is without.
+    #[cfg(feature = "serve-root")]
+    Digest([u8; 32]),
+    /// It makes the entity tag.
+    Tag([u8; 32]),
+    /// It makes the entity tag, and the last bytes of the whole file wait for it.
+    Promise([u8; 32]),
+}
+
+impl Known {
+    pub(crate) const fn digest(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Nothing => None,
+            #[cfg(feature = "serve-root")]
+            Self::Digest(digest) => Some(digest),
+            Self::Tag(digest) | Self::Promise(digest) => Some(digest),
+        }
+    }
+
+    pub(crate) const fn tag(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Tag(digest) | Self::Promise(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn promised(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Promise(digest) => Some(*digest),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

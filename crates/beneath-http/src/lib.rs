@@ -81,6 +81,7 @@
 pub mod plan;
 pub mod range;
 
+mod bare_ranges;
 mod body;
 mod conditional;
 mod digest;
@@ -95,13 +96,14 @@ mod response;
 mod serve_root;
 mod validators;
 
+pub use bare_ranges::BareRanges;
 pub use body::{BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
 pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};
 pub use name::Name;
 pub use request::RequestHead;
-pub use response::{BareRanges, FileResponse};
+pub use response::FileResponse;
 #[cfg(feature = "serve-root")]
 pub use serve_root::{Coding, ServeRoot};
 pub use validators::Validators;

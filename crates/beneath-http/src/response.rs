@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use beneath::{Metadata, Source};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
-    TRAILER, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, TRAILER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+use crate::bare_ranges::BareRanges;
 use crate::body::{Checks, Collect, FileBody, Trailers, Transfer};
-use crate::digest::{self, REPR_DIGEST};
+use crate::digest::{self, Known, REPR_DIGEST};
 use crate::disposition::{self, Disposition};
 use crate::etag::EntityTag;
 use crate::media_type::MediaType;
@@ -78,30 +79,13 @@ pub struct FileResponse {
     disposition: Disposition,
     media_type: Option<MediaType>,
     text_is_utf8: bool,
-    sha256: Option<[u8; 32]>,
-    tagged_by_digest: bool,
-    verified: bool,
+    digest: Known,
     cache_control: Option<HeaderValue>,
     content_encoding: Option<HeaderValue>,
     vary: Option<HeaderValue>,
     validators: Option<Arc<Validators>>,
     bare_ranges: BareRanges,
     max_ranges: usize,
-}
-
-/// What to do with a Range that comes without If-Range, so that nobody can tell whether the client holds
-/// the beginning of this version or of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third")]
-pub enum BareRanges {
-    /// Serve it, as RFC 9110 has it.
-    Serve,
-    /// Serve what begins at the first byte, the last bytes and several ranges, with which nobody resumes; answer any other
-    /// 428 (RFC 6585 §3): "say which version". For a server that knows
-    /// that clients were given an earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would
-    /// splice the two. Sending the whole instead is no help: `wget` skips what it thinks it has. Nor is a 416, which it
-    /// takes for "complete".
-    FromTheStart,
 }
 
 impl FileResponse {
@@ -113,9 +97,7 @@ impl FileResponse {
             disposition: Disposition::Attachment,
             media_type: None,
             text_is_utf8: false,
-            sha256: None,
-            tagged_by_digest: true,
-            verified: false,
+            digest: Known::Nothing,
             cache_control: None,
             content_encoding: None,
             vary: None,
@@ -166,23 +148,21 @@ impl FileResponse {
     /// Whoever says this must know that it belongs to this version: remember it together with
     /// [`Metadata::identity`] and [`Metadata::version`], and compare.
     pub const fn sha256(mut self, digest: [u8; 32]) -> Self {
-        self.sha256 = Some(digest);
+        self.digest = Known::Tag(digest);
         self
     }
 
     /// As [`sha256`](Self::sha256), but the entity tag stays what it is without: for who knows the digest for some answers only.
     #[cfg(feature = "serve-root")]
     pub(crate) const fn repr_digest(mut self, digest: [u8; 32]) -> Self {
-        self.sha256 = Some(digest);
-        self.tagged_by_digest = false;
+        self.digest = Known::Digest(digest);
         self
     }
 
     /// As [`sha256`](Self::sha256), and the last bytes of the whole file are withheld until what was sent has this digest: a file
     /// that was tampered with never completes. A range cannot be verified and is not.
     pub const fn verified_sha256(mut self, digest: [u8; 32]) -> Self {
-        self.sha256 = Some(digest);
-        self.verified = true;
+        self.digest = Known::Promise(digest);
         self
     }
 
@@ -236,7 +216,7 @@ impl FileResponse {
             Some(validators) => validators.of(&metadata, now),
             None => Fields::of(&metadata, now),
         };
-        if let Some(digest) = self.sha256.as_ref().filter(|_| self.tagged_by_digest) {
+        if let Some(digest) = self.digest.tag() {
             fields.etag = EntityTag::of_sha256(digest);
             fields.etag_field = fields.etag.to_header_value();
         }
@@ -259,7 +239,7 @@ impl FileResponse {
             X_CONTENT_TYPE_OPTIONS,
             const { HeaderValue::from_static("nosniff") },
         );
-        let doubtful = self.bare_ranges == BareRanges::FromTheStart && may_splice(request.headers());
+        let doubtful = self.bare_ranges.doubts(request.headers());
         match plan(request.method(), request.headers(), &current, self.max_ranges) {
             Plan::Part(range) if doubtful && range.first() > 0 => answer.precondition_required(),
             Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
@@ -280,10 +260,10 @@ impl FileResponse {
         answer.set(CONTENT_TYPE, media_type.as_header_value().clone());
         let range = ByteRange::whole(answer.current.len);
         let mut checks = answer.checks(range);
-        checks.expected = self.sha256.filter(|_| self.verified);
+        checks.expected = self.digest.promised();
         // The content is the representation, so its digest may be known without reading, and then needs no trailer.
         if digest::wants_content(answer.request.headers())
-            && let Some(value) = self.sha256.as_ref().and_then(digest::header_value)
+            && let Some(value) = self.digest.digest().and_then(digest::header_value)
         {
             answer.set(digest::CONTENT_DIGEST, value);
             checks.trailers = None;
@@ -356,8 +336,8 @@ impl FileResponse {
             answer.set(CONTENT_ENCODING, coding.clone());
         }
         let digest = self
-            .sha256
-            .as_ref()
+            .digest
+            .digest()
             .filter(|_| digest::wants_repr(answer.request.headers()));
         if let Some(value) = digest.and_then(digest::header_value) {
             answer.set(REPR_DIGEST, value);
@@ -523,16 +503,4 @@ impl<R: RequestHead> Answer<'_, R> {
             _ => Trailers::Beside,
         })
     }
-}
-
-/// Whether the range may be the rest of another version: it is not of the last bytes (`bytes=-N`), which nobody resumes with, and
-/// no condition that has been evaluated says which version it is of.
-fn may_splice(headers: &HeaderMap) -> bool {
-    let of_the_end = |value: &HeaderValue| value.as_bytes().windows(2).any(|pair| pair == b"=-");
-    !names_a_version(headers) && !headers.get(RANGE).is_some_and(of_the_end)
-}
-
-fn names_a_version(headers: &HeaderMap) -> bool {
-    let names_one = |value: &HeaderValue| value.as_bytes().trim_ascii() != b"*";
-    headers.contains_key(IF_RANGE) || headers.get(IF_MATCH).is_some_and(names_one)
 }
