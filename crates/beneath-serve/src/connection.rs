@@ -316,6 +316,8 @@ async fn drive<P: Protocol>(connection: &mut P, watchdog: &Watchdog) -> End {
     let mut timer = pin!(sleep_until(watchdog.instant(u64::MAX)));
     let mut armed = u64::MAX;
     let mut goodbye = None;
+    // What was noted before there was this timer is not going to be noted again.
+    let mut unarmed = true;
     poll_fn(|cx| {
         watchdog.register(cx.waker());
         match watchdog.ordered() {
@@ -333,7 +335,11 @@ async fn drive<P: Protocol>(connection: &mut P, watchdog: &Watchdog) -> End {
             return Poll::Ready(End::Resting);
         }
         // One glance, in the usual case that nothing has become urgent.
-        while watchdog.asked_to_look() || watchdog.nearest() < armed || timer.as_mut().poll(cx).is_ready() {
+        while std::mem::take(&mut unarmed)
+            || watchdog.asked_to_look()
+            || watchdog.nearest() < armed
+            || timer.as_mut().poll(cx).is_ready()
+        {
             match look(connection, watchdog, &mut goodbye, cx) {
                 Ok(next) => armed = next,
                 Err(end) => return Poll::Ready(end),
@@ -394,6 +400,9 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
         End::Finished(result) => {
             if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended with an error");
+            }
+            if watchdog.must_reset() {
+                return;
             }
             if settle(&mut wire, watchdog).await.is_err() {
                 watchdog.reset_on_close();

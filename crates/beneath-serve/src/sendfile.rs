@@ -206,11 +206,11 @@ impl Outbox {
         let bodies = &mut *self.lock();
         let most = usize::try_from(bodies.owed).unwrap_or(usize::MAX).min(AT_ONCE);
         let Some(due) = bodies.due.front_mut() else {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Err(io::Error::other("no body is due")));
         };
         ready!(due.poll_next(cx))?;
         let sent = match &mut due.next {
-            Next::Unknown => return Poll::Ready(Ok(0)),
+            Next::Unknown => return Poll::Ready(Err(io::Error::other("a body ended early"))),
             Next::Bytes(bytes) => {
                 let part = &bytes[..bytes.len().min(most)];
                 ready!(call(cx, &|socket| Ok(net::send(socket, part, NOSIGNAL)?)))?

@@ -307,7 +307,7 @@ impl Watchdog {
             true => self.rules.idle,
             false => self.rules.header,
         };
-        let nothing_asked = self.is_idle() && self.head_since.load(Relaxed) == 0;
+        let nothing_asked = !self.is_busy() && self.head_since.load(Relaxed) == 0;
         nothing_asked.then(|| self.idle_since.load(Relaxed) + patience)
     }
 
