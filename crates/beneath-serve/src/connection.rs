@@ -143,6 +143,10 @@ where
         if let Err(end) = rest(&mut wire, &watchdog).await {
             break end;
         }
+        if !wire.socket().holds() {
+            // The client has all of it: whoever ends that exchange now ends nothing.
+            guarded.latest.take();
+        }
     };
     close(end, wire, &watchdog).await;
 }
@@ -222,6 +226,7 @@ async fn rest(wire: &mut Wire, watchdog: &Watchdog) -> Result<(), End> {
     }
     let mut again = LOOK_AGAIN;
     while still_held(wire, watchdog)? {
+        watchdog.idle_from_now(); // It is not idle who still takes something.
         match timeout(again, until_told(wire, watchdog)).await {
             Ok(Told::Readable) => {
                 watchdog.socket_moved();
@@ -396,6 +401,9 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
                 wire.shutdown().await
             };
             let _ = timeout(LINGER, goodbye).await;
+            if settle(&mut wire, watchdog).await.is_err() {
+                watchdog.reset_on_close();
+            }
         }
         End::Finished(result) => {
             if let Err(error) = result {

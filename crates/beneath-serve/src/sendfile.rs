@@ -4,7 +4,8 @@
 //! *stand-in*, and the body itself goes to the [`Outbox`]. Where the [`Wire`](crate::wire::Wire) is asked to write bytes that lie in
 //! [`STAND_IN`] it says that they are written, and from then on *owes* the client as many bytes of the body. What is owed is sent
 //! before anything else is written, and before the next request is answered. So hyper is done with an answer while its
-//! file is still on its way, and is not needed for that: a slow download costs a descriptor, a socket and no buffers.
+//! file is still on its way, and is not needed for that: a slow download costs a descriptor, a socket and no buffers (but on a
+//! connection that is to be closed afterwards, which hyper alone knows).
 //!
 //! That no stand-in reaches a client as data does not depend on hyper doing what it does today:
 //!
@@ -244,6 +245,11 @@ impl Outbox {
     /// Whether the client may lack some of a slice that the kernel has taken.
     pub(crate) fn holds(&self) -> bool {
         !self.lock().taken.is_empty()
+    }
+
+    /// Whether it is more than the last one.
+    pub(crate) fn holds_several(&self) -> bool {
+        self.lock().taken.len() > 1
     }
 
     /// The client has so many bytes of all that was written.

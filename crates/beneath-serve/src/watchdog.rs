@@ -167,7 +167,7 @@ impl Watchdog {
         self.closes.store(true, Relaxed);
     }
 
-    fn idle_from_now(&self) {
+    pub(crate) fn idle_from_now(&self) {
         let now = self.now();
         self.idle_since.store(now, Relaxed);
         self.tighten(now + self.rules.idle.min(REST_AFTER));
@@ -299,7 +299,7 @@ impl Watchdog {
         } else {
             idle
         };
-        (head != 0 && self.is_idle()).then(|| since + self.rules.header)
+        (head != 0 && !self.is_busy()).then(|| since + self.rules.header)
     }
 
     fn idle_deadline(&self) -> Option<u64> {

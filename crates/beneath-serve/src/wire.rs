@@ -190,8 +190,9 @@ impl Wire {
 
     /// Takes back what hyper was handed and did not look at.
     pub(crate) fn put_back(&mut self, unread: &[u8]) {
-        // A copy, for what hyper read it into is larger, and is kept whole by the least part of it, even by none.
-        self.unread = Bytes::copy_from_slice(unread);
+        // A copy, for what hyper read it into is larger, and is kept whole by the least part of it, even by none. Before what it was
+        // not handed yet.
+        self.unread = [unread, &self.unread].concat().into();
     }
 
     /// Whether it was handed back some.
@@ -370,15 +371,22 @@ impl Socket {
     }
 
     fn poll_send_file(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut waits_for_client = false;
         let sent = self.outbox.poll_send(cx, self.written, |cx, call| {
             let called = self.poll_call(cx, call);
-            if called.is_pending() {
-                self.watchdog.socket_waits(self.acknowledged());
-            }
+            waits_for_client = called.is_pending();
             called
         });
-        if let Poll::Ready(Ok(sent)) = &sent {
-            self.moved(*sent);
+        match &sent {
+            Poll::Ready(Ok(sent)) => self.moved(*sent),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending if waits_for_client => self.watchdog.socket_waits(self.acknowledged()),
+            // For the disk: that is not the client's time.
+            Poll::Pending => self.watchdog.socket_moved(),
+        }
+        // What the client has need not be held, however long there is nothing to read.
+        if sent.is_pending() || self.outbox.holds_several() {
+            self.holds();
         }
         sent
     }
@@ -390,7 +398,7 @@ impl Socket {
     }
 
     /// Whether the client may lack some of a file whose last bytes the kernel has taken. Asks.
-    fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.outbox.holds() && {
             self.outbox.acknowledged(self.acknowledged());
             self.outbox.holds()
@@ -464,12 +472,8 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_pay(cx))?;
-        self.limit_unsent(UNSENT);
-        let written = on!(&mut self.stream, io => Pin::new(io).poll_write(cx, buf));
-        self.note_write(&written);
-        written
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(

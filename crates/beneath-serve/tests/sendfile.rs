@@ -228,17 +228,22 @@ fn get(name: &str) -> String {
     format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// Head, and as much of the body as comes; whether that was all.
-fn answer(stream: &mut impl std::io::Read) -> (String, Vec<u8>, bool) {
+/// A head, or what came of it.
+fn head(stream: &mut impl std::io::Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return (String::from_utf8(head).unwrap(), Vec::new(), false),
-        }
+    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
     }
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+/// Head, and as much of the body as comes; whether that was all.
+fn answer(stream: &mut impl std::io::Read) -> (String, Vec<u8>, bool) {
+    let head = head(stream);
+    if !head.ends_with("\r\n\r\n") {
+        return (head, Vec::new(), false);
+    }
     let length = head.split("content-length: ").nth(1).unwrap();
     let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
     let mut body = Vec::new();
@@ -549,6 +554,71 @@ fn what_is_left_of_a_request_body_is_never_taken_for_a_request() {
             String::from_utf8_lossy(&after)
         );
     }
+}
+
+/// hyper answers so many requests in one go; what is left is handed to the next hyper, and to the one after it.
+#[test]
+fn hundreds_of_requests_that_were_sent_ahead_are_all_answered_in_order() {
+    for heads in 14..=16 {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        let large = site.file("l", 1_500_003);
+        site.file("s", 100);
+        let group = "HEAD /s HTTP/1.1\r\nHost: a\r\n\r\n".repeat(heads) + &get("l");
+        let groups = 16_300 / group.len();
+        let mut client = site.narrow();
+        client.send(group.repeat(groups));
+        for at in 0..groups {
+            for _ in 0..heads {
+                let head = head(&mut client.0);
+                assert!(
+                    head.contains("content-length: 100\r\n"),
+                    "{heads}, group {at}: {head}"
+                );
+            }
+            let (_, body, whole) = answer(&mut client.0);
+            assert!(
+                whole && body == large,
+                "{heads}, group {at}: {} bytes",
+                body.len()
+            );
+        }
+        client.send(get("s"));
+        assert!(answer(&mut client.0).2, "{heads}");
+    }
+}
+
+#[test]
+fn files_that_the_client_has_are_not_held_while_it_takes_another() {
+    let site = Site::new(Limits::default(), Middle::Nothing);
+    let small = site.file("small", 20_000);
+    site.file("large", LONG);
+    let before = Arc::strong_count(&site.held);
+    let mut client = site.client();
+    client.send(get("small").repeat(100) + &get("large"));
+    for _ in 0..100 {
+        assert!(answer(&mut client.0).1 == small);
+    }
+    let begin = Instant::now();
+    while Arc::strong_count(&site.held) > before + 8 {
+        assert!(begin.elapsed() < support::PATIENCE, "they are held");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn it_is_taken_back_from_a_client_that_began_another_request_and_went_silent() {
+    let mut limits = Limits::default();
+    limits.header_timeout = Duration::from_millis(300);
+    let site = Site::new(limits, Middle::Nothing);
+    site.file("file", MEDIUM);
+    let mut client = site.narrow();
+    client.send(get("file"));
+    site.await_completed(1);
+    client.send("GE");
+    std::thread::sleep(Duration::from_secs(1));
+    site.fall();
+    let (_, body, whole) = answer(&mut client.0);
+    assert!(!whole && body.len() < MEDIUM / 2, "{} bytes", body.len());
 }
 
 #[test]
