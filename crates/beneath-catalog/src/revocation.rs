@@ -30,9 +30,9 @@ use sync::{Mutex, Ordering};
 /// What keeps the leases of one process true.
 pub(crate) struct Feed {
     pub(crate) registry: Registry<Memory, Right>,
-    store: Arc<Store>,
     server: servers::ServerId,
-    acknowledging: Mutex<Connection>,
+    /// Its own, so that it never waits for whoever else asks.
+    connection: Mutex<Connection>,
     bound: Duration,
     started: Instant,
     /// How many transfers over links this process has under way.
@@ -83,21 +83,20 @@ pub(crate) struct Touched {
 impl Feed {
     /// Registers this process among those that serve, and starts to watch.
     pub(crate) fn start(
-        store: Arc<Store>,
+        store: &Arc<Store>,
         bound: Duration,
         remembered: usize,
     ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
         let server = servers::ServerId::random()?;
-        let acknowledging = store.connection()?;
+        let connection = store.connection()?;
         // An acknowledgement need not survive a power failure, so it does not wait for the disk.
-        acknowledging.pragma_update(None, "synchronous", "NORMAL")?;
-        acknowledging.busy_timeout(bound / 8)?;
-        let revision = servers::register(&acknowledging, &server, bound)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.busy_timeout(bound / 8)?;
+        let revision = servers::register(&connection, &server, bound)?;
         let feed = Arc::new(Self {
             registry: Registry::new(revision.as_u64(), Memory::new(remembered)),
-            store,
             server,
-            acknowledging: Mutex::new(acknowledging),
+            connection: Mutex::new(connection),
             bound,
             started: Instant::now(),
             link_transfers: AtomicUsize::new(0),
@@ -109,7 +108,7 @@ impl Feed {
             stop: Stop::default(),
         });
         feed.poll()?;
-        let (store, server) = (Arc::clone(&feed.store), feed.server);
+        let (store, server) = (Arc::clone(store), feed.server);
         // Waits for others, so it has a thread of its own; if it fails, what the dead sent lapses in a minute.
         let recover = move || drop(links::recover(&store, &server));
         let _ = std::thread::Builder::new()
@@ -128,10 +127,12 @@ impl Feed {
     pub(crate) fn poll(&self) -> Result<Revision, StoreError> {
         let mut passed = lock(&self.passed);
         let asked = self.now();
-        let registered = self.store.read(|snapshot| {
-            self.pass(snapshot, &mut passed.revision)?;
-            servers::is_registered(snapshot, &self.server)
-        })?;
+        let registered = {
+            let connection = lock(&self.connection);
+            let snapshot = connection.unchecked_transaction()?;
+            self.pass(&snapshot, &mut passed.revision)?;
+            servers::is_registered(&snapshot, &self.server)?
+        };
         if registered {
             // Only as long after the question as nobody who changes something gives up waiting for this process.
             let until = asked.saturating_add(nanoseconds(self.bound));
@@ -195,7 +196,7 @@ impl Feed {
             return;
         }
         let told = servers::acknowledge(
-            &lock(&self.acknowledging),
+            &lock(&self.connection),
             &self.server,
             passed.revision,
             self.bound,
@@ -215,7 +216,7 @@ impl Feed {
             if renewed.elapsed() > RENEW_LINKS && self.link_transfers.load(Ordering::Relaxed) > 0 {
                 renewed = Instant::now();
                 // If the store is busy, the next time: there is time for three.
-                let _ = links::renew(&lock(&self.acknowledging), &self.server);
+                let _ = links::renew(&lock(&self.connection), &self.server);
             }
         });
     }
@@ -228,7 +229,7 @@ impl Feed {
         }
         self.valid_until.store(0, Ordering::SeqCst);
         // If this fails, the next change that waits for it in vain removes it.
-        let _ = servers::remove(&lock(&self.acknowledging), &self.server);
+        let _ = servers::remove(&lock(&self.connection), &self.server);
     }
 
     /// Whether this process may rely on what it knows, or the store was silent for too long.

@@ -26,7 +26,7 @@ impl Serving {
         kept_open: usize,
         retention: Retention,
     ) -> Result<Self, StoreError> {
-        let (feed, watching) = Feed::start(Arc::clone(store), bound, remembered)?;
+        let (feed, watching) = Feed::start(store, bound, remembered)?;
         let (trail, writing) = Trail::start(store, retention)?;
         let (handles, keeping) = Handles::start(kept_open)?;
         Ok(Self {

@@ -18,7 +18,8 @@ pub struct Limits {
     /// kernel's queue.
     ///
     /// Default: two fifths of the descriptors this process may open (`RLIMIT_NOFILE`), at most 16,384; a download
-    /// needs two descriptors, and the application needs some too.
+    /// needs two descriptors, and the application needs some too. Where there are few, so many that the
+    /// application has 40 when each connection has a file; at least 8.
     ///
     /// No address may hold more of them than are free (dynamic queue thresholds, Choudhury and Hahne 1998): one
     /// address alone gets half, ten addresses that all take what they can get an eleventh each, and there is always room
@@ -95,7 +96,8 @@ fn descriptors() -> u64 {
 }
 
 fn connections_for(descriptors: u64) -> usize {
-    usize::try_from(descriptors / 5 * 2)
+    let beside_the_application = descriptors.saturating_sub(40) / 2;
+    usize::try_from(beside_the_application.min(descriptors / 5 * 2))
         .unwrap_or(usize::MAX)
         .clamp(8, 16_384)
 }
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn the_default_leaves_more_than_half_of_the_descriptors_to_the_application() {
         assert_eq!(connections_for(1024), 408);
-        assert_eq!(connections_for(64), 24);
+        assert_eq!(connections_for(64), 12);
         assert_eq!(connections_for(u64::MAX), 16_384);
         assert_eq!(connections_for(0), 8);
     }

@@ -1,7 +1,8 @@
 //! The seam to whatever keeps the catalog. Embedded SQLite, so far: another store is one more file here.
 //!
-//! `sqlite` knows connections and transactions; the others hold the questions, each in the words of the catalog.
+//! `sqlite` knows connections and transactions, `readers` how many; the others hold the questions, each in the words of the catalog.
 
+mod readers;
 mod sqlite;
 
 pub(crate) mod audit;

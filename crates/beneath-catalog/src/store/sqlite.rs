@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 
+use super::readers::Readers;
 use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
 
-/// One SQLite file: any number of readers, each with its own snapshot, and one writer.
+/// One SQLite file: several readers, each with its own snapshot, and one writer.
 pub(crate) struct Store {
     path: PathBuf,
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
     writer: Mutex<Connection>,
 }
 
@@ -49,7 +50,7 @@ impl Store {
             .map_err(|error| connect_error(path, &error))?;
         Ok(Self {
             path: path.to_owned(),
-            readers: Mutex::default(),
+            readers: Readers::new(),
             writer: Mutex::new(writer),
         })
     }
@@ -59,12 +60,12 @@ impl Store {
         &self,
         questions: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let connection = self.reader()?;
-        run(&connection, "BEGIN DEFERRED")?;
-        let answer = questions(&connection);
+        let reader = self.readers.take(|| self.connection())?;
+        run(&reader, "BEGIN DEFERRED")?;
+        let answer = questions(&reader);
         // A connection that cannot end its transaction is not used again.
-        if run(&connection, "COMMIT").is_ok() {
-            self.put_back(connection);
+        if run(&reader, "COMMIT").is_ok() {
+            reader.put_back();
         }
         answer
     }
@@ -75,22 +76,10 @@ impl Store {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let connection = self.reader()?;
-        let answer = question(&connection)?;
-        self.put_back(connection);
+        let reader = self.readers.take(|| self.connection())?;
+        let answer = question(&reader)?;
+        reader.put_back();
         Ok(answer)
-    }
-
-    fn reader(&self) -> Result<Connection, StoreError> {
-        let pooled = lock(&self.readers).pop();
-        pooled.map_or_else(|| self.connection(), Ok)
-    }
-
-    fn put_back(&self, connection: Connection) {
-        let mut readers = lock(&self.readers);
-        if readers.len() < MAX_IDLE_READERS {
-            readers.push(connection);
-        }
     }
 
     /// One more connection.
@@ -376,9 +365,6 @@ impl From<rusqlite::Error> for AdminError {
         Self::new(kind, format!("the catalog could not be changed: {error}"))
     }
 }
-
-/// After a flood of questions no more connections stay than a machine has use for.
-const MAX_IDLE_READERS: usize = 4;
 
 /// How long a write waits for another process's write. Readers never wait for writers.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
