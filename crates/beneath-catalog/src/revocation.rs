@@ -195,12 +195,7 @@ impl Feed {
         if registered && passed.acknowledged == passed.revision {
             return;
         }
-        let told = servers::acknowledge(
-            &lock(&self.connection),
-            &self.server,
-            passed.revision,
-            self.bound,
-        );
+        let told = servers::acknowledge(&lock(&self.connection), &self.server, passed.revision, self.bound);
         if told.is_ok() {
             passed.acknowledged = passed.revision;
         }
