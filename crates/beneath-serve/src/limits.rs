@@ -18,8 +18,8 @@ pub struct Limits {
     /// kernel's queue.
     ///
     /// Default: two fifths of the descriptors this process may open (`RLIMIT_NOFILE`), at most 16,384; a download
-    /// needs two descriptors, and the application needs some too. Where there are few, so many that the
-    /// application has 40 when each connection has a file; at least 8.
+    /// needs two descriptors, and the application needs some too. Where there are few, only so many
+    /// that the application has 40 left when each connection has a file; at least 8.
     ///
     /// No address may hold more of them than are free (dynamic queue thresholds, Choudhury and Hahne 1998): one
     /// address alone gets half, ten addresses that all take what they can get an eleventh each, and there is always room
@@ -88,6 +88,9 @@ impl Default for Limits {
     }
 }
 
+/// What an application needs besides the files it sends: a database, its listeners, its log.
+const FOR_THE_APPLICATION: u64 = 40;
+
 /// How many descriptors this process may open.
 fn descriptors() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile)
@@ -96,8 +99,8 @@ fn descriptors() -> u64 {
 }
 
 fn connections_for(descriptors: u64) -> usize {
-    let beside_the_application = descriptors.saturating_sub(40) / 2;
-    usize::try_from(beside_the_application.min(descriptors / 5 * 2))
+    let each_with_a_file = descriptors.saturating_sub(FOR_THE_APPLICATION) / 2;
+    usize::try_from(each_with_a_file.min(descriptors / 5 * 2))
         .unwrap_or(usize::MAX)
         .clamp(8, 16_384)
 }

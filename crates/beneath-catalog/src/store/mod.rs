@@ -1,6 +1,7 @@
 //! The seam to whatever keeps the catalog. Embedded SQLite, so far: another store is one more file here.
 //!
-//! `sqlite` knows connections and transactions, `readers` how many; the others hold the questions, each in the words of the catalog.
+//! `sqlite` knows connections and transactions, `readers` how many there may be; the others hold the questions, each in the
+//! words of the catalog.
 
 mod readers;
 mod sqlite;

@@ -9,9 +9,9 @@ use super::sqlite::{StoreError, lock};
 
 /// As many connections as the machine has use for, opened when they are needed. Who finds none free waits for one.
 ///
-/// A bound is needed, because of a connection that is closed SQLite keeps the descriptor, as long as others lock the file
-/// (<https://www.sqlite.org/src/file/src/os_unix.c>, "Posix Advisory Locking"): what a flood of first logins opens
-/// would be gone for good.
+/// There is a bound because SQLite keeps the descriptor of a connection that is closed for as long as others lock the file
+/// (<https://www.sqlite.org/src/file/src/os_unix.c>, "Posix Advisory Locking"): what a flood of first logins opened, the
+/// process would not get back.
 pub(crate) struct Readers {
     most: usize,
     pool: Mutex<Pool>,
