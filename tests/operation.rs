@@ -9,9 +9,13 @@
     reason = "tests build their own trees by name, and stop at the first surprise"
 )]
 
-use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, SystemTime};
+use std::{fs, thread};
 
-use beneath_tests::{Beneathd, House, Published, beneathd, http, run};
+use beneath_tests::{Beneathd, House, Published, beneathd, http, run, trees};
 
 #[test]
 fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
@@ -95,7 +99,43 @@ fn quickstart_with_a_state_folder_keeps_ids_and_can_be_served_afterwards() {
 fn sigterm_ends_the_service_with_code_zero() {
     let house = House::build();
     let mut service = Beneathd::quickstart(&house.path("files"));
-    assert_eq!(service.terminate(std::time::Duration::from_secs(5)), Some(0));
+    assert_eq!(service.terminate(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn a_transfer_that_is_cut_is_logged_once_whoever_notices() {
+    // What goes to a client is not read before it has been slow for a second. From then on a file may grow, and only at its
+    // end it turns out that it was written over, too.
+    for slow_for in [Duration::ZERO, Duration::from_millis(1500)] {
+        let house = House::build();
+        let path = house.path("files/large.bin");
+        trees::sparse(&path, 256 << 20);
+        let file = trees::open(&path);
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))
+            .unwrap();
+        let service = Beneathd::quickstart(&house.path("files"));
+        let mut stream = TcpStream::connect(service.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (target, authorization) = (&service.file("large.bin").id, service.authorization());
+        let request =
+            format!("GET /f/{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        for before in [Duration::ZERO, slow_for] {
+            thread::sleep(before);
+            io::copy(&mut (&stream).take(8 << 20), &mut io::sink()).unwrap();
+        }
+        let writable = fs::File::options().write(true).open(&path).unwrap();
+        writable.write_all_at(b"x", 0).unwrap();
+        writable.write_all_at(b"x", 256 << 20).unwrap();
+        let end = io::copy(&mut stream, &mut io::sink());
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let log = service.log();
+        assert_eq!(
+            log.matches("a transfer was cut").count(),
+            1,
+            "{slow_for:?}: {log}"
+        );
+    }
 }
 
 /// A running service with `report.txt` granted to alice, whose password is `secret`.

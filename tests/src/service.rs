@@ -128,6 +128,15 @@ impl Beneathd {
         self.child.id()
     }
 
+    /// Ends it, and returns all that it logged. Of more than a pipe holds, 64 KiB, the rest was dropped.
+    pub fn log(mut self) -> String {
+        assert_eq!(self.terminate(Duration::from_secs(10)), Some(0));
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().expect("piped");
+        stderr.read_to_string(&mut log).expect("a log in UTF-8");
+        log
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("our own child").is_none()

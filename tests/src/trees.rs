@@ -34,7 +34,10 @@ pub fn assert_same(what: &str, mut saved: impl Read, original: &Path) {
     let [mut ours, mut theirs] = [const { Vec::new() }; 2];
     let mut compared: u64 = 0;
     loop {
-        for (reader, block) in [(&mut saved as &mut dyn Read, &mut ours), (&mut original, &mut theirs)] {
+        for (reader, block) in [
+            (&mut saved as &mut dyn Read, &mut ours),
+            (&mut original, &mut theirs),
+        ] {
             block.clear();
             reader.take(1 << 20).read_to_end(block).expect("readable");
         }

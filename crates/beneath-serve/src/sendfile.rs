@@ -217,16 +217,13 @@ impl Outbox {
                 ready!(call(cx, &|socket| Ok(net::send(socket, part, NOSIGNAL)?)))?
             }
             Next::Slice(slice) => {
-                let next = ready!(slice.poll_next(cx, most)).map_err(io::Error::other)?;
-                ready!(call(cx, &|socket| send_file(socket, &next)))?
+                let next = ready!(slice.poll_next(cx, most)).map_err(cut)?;
+                match ready!(call(cx, &|socket| send_file(socket, &next)))? {
+                    0 => return Poll::Ready(Err(cut("the file was cut while it was sent"))),
+                    sent => sent,
+                }
             }
         };
-        if sent == 0 {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file was cut while it was sent",
-            )));
-        }
         if let Some(slice) = due.advance(sent) {
             bodies.taken.push_back((slice, written + sent as u64));
         }
@@ -342,6 +339,14 @@ impl fmt::Debug for Due {
 /// Whether these are bytes that stand for others.
 pub(crate) fn is_stand_in(bytes: &[u8]) -> bool {
     STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
+}
+
+/// A slice has left its body, whose owner cannot see why the rest of it does not arrive. What goes wrong in a body is the
+/// owner's to tell.
+fn cut(why: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
+    let error = io::Error::other(why);
+    tracing::info!(%error, "a transfer was cut");
+    error
 }
 
 fn send_file(socket: BorrowedFd<'_>, next: &beneath_http::Next<'_>) -> io::Result<usize> {

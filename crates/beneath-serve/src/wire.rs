@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use beneath_http::BodyError;
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -355,9 +354,6 @@ impl Socket {
                 Poll::Ready(Ok(sent)) => self.turn += sent,
                 Poll::Ready(Err(error)) => {
                     self.watchdog.reset_on_close();
-                    if error.get_ref().is_some_and(|why| why.is::<BodyError>()) {
-                        tracing::info!(%error, "a transfer was cut");
-                    }
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {

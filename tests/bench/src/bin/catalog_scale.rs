@@ -33,6 +33,9 @@ struct Arguments {
     /// How often each figure is taken
     #[arg(long, default_value_t = 15)]
     rounds: usize,
+    /// Only cases with this in their name, as to profile them
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 /// What is timed, and how many times before the clock is read again.
@@ -106,7 +109,10 @@ fn main() -> Result<()> {
         );
     }
     println!("\n| case | files | CPU µs | ratio to the smallest |\n|---|---|---|---|");
-    for (name, case, batch) in CASES {
+    for (name, case, batch) in CASES
+        .into_iter()
+        .filter(|(name, ..)| name.contains(&arguments.only))
+    {
         for subject in &mut subjects {
             subject
                 .run(case, 100_000.min(subject.ids.len()).max(batch))
