@@ -134,11 +134,15 @@ where
         let mut sending = Sending {
             wire: &mut wire,
             latest: guarded.latest.clone(),
-            last: false,
+            last: watchdog.only_owes_the_last(),
         };
         let end = Box::pin(drive(&mut sending, &watchdog)).await;
-        if sending.last || !matches!(end, End::Finished(Ok(()))) {
+        let last = sending.last;
+        if !matches!(end, End::Finished(Ok(()))) {
             break end;
+        }
+        if last {
+            break End::Finished(wire.shutdown().await.map_err(Into::into));
         }
         if let Err(end) = rest(&mut wire, &watchdog).await {
             break end;

@@ -4,8 +4,7 @@
 //! *stand-in*, and the body itself goes to the [`Outbox`]. Where the [`Wire`](crate::wire::Wire) is asked to write bytes that lie in
 //! [`STAND_IN`] it says that they are written, and from then on *owes* the client as many bytes of the body. What is owed is sent
 //! before anything else is written, and before the next request is answered. So hyper is done with an answer while its
-//! file is still on its way, and is not needed for that: a slow download costs a descriptor, a socket and no buffers (but on a
-//! connection that is to be closed afterwards, which hyper alone knows).
+//! file is still on its way, and is not needed for that: a slow download costs a descriptor, a socket and no buffers.
 //!
 //! That no stand-in reaches a client as data does not depend on hyper doing what it does today:
 //!

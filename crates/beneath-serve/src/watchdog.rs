@@ -33,8 +33,6 @@ pub(crate) struct Watchdog {
     idle_since: AtomicU64,
     in_flight: AtomicU32,
     owes: AtomicU8,
-    /// What is owed is the last that is sent.
-    closes: AtomicBool,
     /// Not all of the last request's body has been read: what comes next is no head.
     inside_body: AtomicBool,
     served: AtomicBool,
@@ -76,6 +74,8 @@ pub(crate) enum Owes {
     More,
     /// Files, and hyper has nothing else to write.
     Files,
+    /// Files, and then the end: nothing more is going to be answered.
+    LastFiles,
 }
 
 /// What has run out of time.
@@ -110,7 +110,6 @@ impl Watchdog {
             idle_since: AtomicU64::new(now),
             in_flight: AtomicU32::new(0),
             owes: AtomicU8::new(Owes::Nothing as u8),
-            closes: AtomicBool::new(false),
             inside_body: AtomicBool::new(false),
             served: AtomicBool::new(false),
             socket: Meter::new(&rules),
@@ -160,11 +159,6 @@ impl Watchdog {
     /// Notes whether there is more to be read of the last request's body.
     pub(crate) fn inside_body(&self, inside: bool) {
         self.inside_body.store(inside, Relaxed);
-    }
-
-    /// Nothing more is going to be answered.
-    pub(crate) fn closes(&self) {
-        self.closes.store(true, Relaxed);
     }
 
     pub(crate) fn idle_from_now(&self) {
@@ -313,8 +307,14 @@ impl Watchdog {
 
     /// Whether all there is to do for now is to send files.
     pub(crate) fn only_owes(&self) -> bool {
-        let files = self.owes.load(Relaxed) == Owes::Files as u8 && !self.closes.load(Relaxed);
+        let owes = self.owes.load(Relaxed);
+        let files = owes == Owes::Files as u8 || owes == Owes::LastFiles as u8;
         files && self.in_flight.load(Relaxed) == 0 && self.is_between_requests()
+    }
+
+    /// Whether all there is to do ever is to send files.
+    pub(crate) fn only_owes_the_last(&self) -> bool {
+        self.owes.load(Relaxed) == Owes::LastFiles as u8
     }
 
     /// From when on a connection that asks nothing should give its buffers back.

@@ -513,8 +513,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watchdog.closes();
-        ready!(self.poll_pay(cx))?;
+        if self.poll_pay(cx)?.is_pending() {
+            self.watchdog.owes(Owes::LastFiles);
+            return Poll::Pending;
+        }
         on!(&mut self.stream, io => Pin::new(io).poll_shutdown(cx))
     }
 }

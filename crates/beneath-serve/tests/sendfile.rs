@@ -521,6 +521,22 @@ fn a_connection_that_is_to_be_closed_is_closed_after_the_file() {
 }
 
 #[test]
+fn while_a_file_is_sent_there_is_no_hyper_also_if_the_connection_is_closed_afterwards() {
+    let heads = [("1.1", ""), ("1.1", "Connection: close\r\n"), ("1.0", "")];
+    let holders = heads.map(|(version, more)| {
+        let site = Site::new(Limits::default(), Middle::Nothing);
+        site.file("file", LONG);
+        let before = Arc::strong_count(&site.held);
+        let mut client = site.narrow();
+        client.send(format!("GET /file HTTP/{version}\r\nHost: a\r\n{more}\r\n"));
+        std::thread::sleep(Duration::from_millis(300));
+        Arc::strong_count(&site.held) - before
+    });
+    // hyper would hold a copy of the service. What else does is the same for all.
+    assert_eq!(holders, [holders[0]; 3]);
+}
+
+#[test]
 fn what_is_left_of_a_request_body_is_never_taken_for_a_request() {
     for (here, wait) in [(0, 0), (0, 200), (10, 200), (1000, 200)] {
         let site = Site::new(Limits::default(), Middle::Nothing);
