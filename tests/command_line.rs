@@ -53,19 +53,25 @@ fn quickstart_never_publishes_its_own_catalog() {
     let house = House::build();
     let files = house.path("files");
     let it = files.to_str().unwrap();
-    quickstart(&files, &["--listen", "127.0.0.1:0", "--state", it]).fails(1, &[it, "another"]);
-    assert!(!files.join("beneathd.toml").exists());
-
     let state = files.join("state");
-    let more = ["--recursive".as_ref(), "--state".as_ref(), state.as_os_str()];
-    let service = Beneathd::quickstart_with(&files, more);
-    assert!(service.started.files.iter().any(|file| file.name == "report.txt"));
-    let secrets = service
-        .started
-        .files
-        .iter()
-        .filter(|file| file.name.starts_with("catalog.db"));
-    assert_eq!(secrets.count(), 0);
+    for state in [it, state.to_str().unwrap()] {
+        quickstart(&files, &["--listen", "127.0.0.1:0", "--state", state])
+            .fails(1, &[state, "another", "--state"]);
+        assert!(!Path::new(state).join("beneathd.toml").exists());
+    }
+}
+
+#[test]
+fn a_catalog_in_a_root_is_found_before_anything_is_served() {
+    let house = House::build();
+    house.configure(
+        "listen = \"127.0.0.1:0\"\ncatalog = \"sqlite:files/catalog.db\"\n[roots.files]\npath = \"files\"\n",
+    );
+    for command in [&["check"] as &[_], &["serve"], &["publish", "files:report.txt"]] {
+        house
+            .run(command)
+            .fails(1, &["catalog.db", "root files", "another"]);
+    }
 }
 
 #[test]

@@ -40,6 +40,9 @@ pub(crate) struct Rehashed {
     pub(crate) user: UserId,
     pub(crate) old: Arc<str>,
     pub(crate) new: String,
+    /// Of the new one.
+    digest: Digest,
+    matched: Match,
 }
 
 /// A password that has to be hashed before its user is known.
@@ -65,7 +68,7 @@ impl Authenticator {
     /// By which memory knows who shows this.
     pub(crate) fn digest(&self, credentials: &Credentials) -> Option<LoginDigest> {
         match &credentials.shown {
-            Shown::Basic { user, password } => Some(self.verified.login(user, password)),
+            Shown::Basic { user, password, .. } => Some(self.verified.login(user, password)),
             Shown::Bearer(token) => Some(LoginDigest::of_token(token_digest(token))),
             Shown::Malformed => None,
         }
@@ -80,7 +83,9 @@ impl Authenticator {
         feed: Option<&Feed>,
     ) -> Result<Identified, Refusal> {
         match &credentials.shown {
-            Shown::Basic { user, password } => self.identify_user(snapshot, user, password, (revision, feed)),
+            Shown::Basic { user, password, .. } => {
+                self.identify_user(snapshot, user, password, (revision, feed))
+            }
             Shown::Bearer(token) => identify_token(snapshot, token, (revision, feed)),
             Shown::Malformed => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
         }
@@ -139,7 +144,12 @@ impl Authenticator {
         unverified: &Unverified,
     ) -> Result<Option<Rehashed>, Refusal> {
         let refused = Refusal::unauthenticated(unverified.reason);
-        let Shown::Basic { user: name, password } = &credentials.shown else {
+        let Shown::Basic {
+            user: name,
+            password,
+            typed,
+        } = &credentials.shown
+        else {
             return Err(refused);
         };
         if let Some(wait) = self.throttle.wait(name, credentials.address) {
@@ -147,14 +157,19 @@ impl Authenticator {
         }
         let digest = self.verified.digest(name, password, &unverified.record);
         let mut imported = None;
-        let verdict = self
-            .flights
-            .join(digest, || self.hash(digest, password, unverified, &mut imported));
+        let verdict = self.flights.join(digest, || {
+            self.hash(
+                digest,
+                (password, typed.as_deref().map(|typed| &**typed)),
+                unverified,
+                &mut imported,
+            )
+        });
         match verdict {
             Ok(Verdict::Right) => {
                 self.throttle.succeeded(name, credentials.address);
                 Ok(imported.and_then(|(user, matched)| {
-                    self.rehash(name, password, user, &unverified.record, &matched)
+                    self.rehash(name, password, user, &unverified.record, matched)
                 }))
             }
             // Each of those who guessed the same has failed.
@@ -170,13 +185,16 @@ impl Authenticator {
     fn hash(
         &self,
         digest: Digest,
-        password: &[u8],
+        (password, typed): (&[u8], Option<&[u8]>),
         unverified: &Unverified,
         imported: &mut Option<(UserId, Match)>,
     ) -> Result<Verdict, QueueFull> {
         let record =
             Stored::parse(&unverified.record).unwrap_or_else(|_| Stored::Current(Record::of_nobody()));
-        let found = self.hashing.verify(&record, password)?;
+        let mut found = self.hashing.verify(&record, password)?;
+        if let (Stored::Imported(_), Ok(None), Some(typed)) = (&record, &found, typed) {
+            found = self.hashing.verify(&record, typed)?;
+        }
         let (Some(user), Ok(Some(matched))) = (unverified.user, found) else {
             return Ok(Verdict::Wrong);
         };
@@ -187,20 +205,28 @@ impl Authenticator {
         Ok(Verdict::Right)
     }
 
-    /// If that fails the old record stays, until the next login.
     fn rehash(
         &self,
         name: &str,
         password: &[u8],
         user: UserId,
         old: &Arc<str>,
-        matched: &Match,
+        matched: Match,
     ) -> Option<Rehashed> {
         let new = self.hashing.record(password).ok()?.ok()?.to_string();
-        let digest = self.verified.digest(name, password, &new);
-        self.verified.remember(user, digest, matched);
-        let old = Arc::clone(old);
-        Some(Rehashed { user, old, new })
+        Some(Rehashed {
+            user,
+            old: Arc::clone(old),
+            digest: self.verified.digest(name, password, &new),
+            new,
+            matched,
+        })
+    }
+
+    /// The new record is the user's now.
+    pub(crate) fn replaced(&self, rehashed: &Rehashed) {
+        self.verified
+            .remember(rehashed.user, rehashed.digest, &rehashed.matched);
     }
 }
 

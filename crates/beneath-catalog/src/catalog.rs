@@ -23,7 +23,7 @@ use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
 use crate::store::decide::{self, Ground, Identity};
 use crate::store::retention::Retention;
-use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, users};
+use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, place, users};
 use crate::subject::{Principal, RootName};
 use crate::trail::{Actor, Event, Object, Sent};
 
@@ -34,12 +34,13 @@ use crate::trail::{Actor, Event, Object, Sent};
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
-/// # std::fs::write(dir.path().join("q3.pdf"), "%PDF")?;
+/// # std::fs::create_dir(dir.path().join("files"))?;
+/// # std::fs::write(dir.path().join("files/q3.pdf"), "%PDF")?;
 /// use std::sync::Arc;
 /// use beneath::{RelPath, Root, Source as _, ambient_authority};
 /// use beneath_catalog::{Catalog, Credentials, Options, Publication, RefusalKind, Role, StoreUrl};
 ///
-/// let root = Arc::new(Root::open_ambient(dir.path(), ambient_authority())?);
+/// let root = Arc::new(Root::open_ambient(dir.path().join("files"), ambient_authority())?);
 /// let store = StoreUrl::sqlite(dir.path().join("catalog.db"));
 /// let catalog = Catalog::create(&store, [("reports".parse()?, root)], Options::default())?;
 ///
@@ -79,8 +80,8 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`], which names the file: missing, unreadable, locked, not a catalog, of a newer version. A file
-    /// that is not a catalog is never written to.
+    /// [`ConnectError`], which names the file: missing, unreadable, locked, not a catalog, of a newer version, in the
+    /// directory of a root. A file that is not a catalog is never written to.
     pub fn connect(
         store: &StoreUrl,
         roots: impl IntoIterator<Item = (RootName, Arc<Root>)>,
@@ -110,9 +111,13 @@ impl Catalog {
         missing: Missing,
     ) -> Result<Self, ConnectError> {
         let failed = |error| ConnectError::new(store.path(), ConnectErrorKind::Failed, error);
+        let roots: HashMap<_, _, _> = roots.into_iter().collect();
+        for (name, root) in &roots {
+            store.keep_apart(name, root)?;
+        }
         Ok(Self {
             store: Arc::new(Store::open(store.path(), missing)?),
-            roots: RwLock::new(roots.into_iter().collect()),
+            roots: RwLock::new(roots),
             authenticator: Authenticator::new(&options).map_err(failed)?,
             bound: options.revocation_bound,
             pins: Pins::default(),
@@ -252,11 +257,17 @@ impl Catalog {
 
     /// Puts another directory in a root's place, for trees that are replaced as a whole; leases under way keep the
     /// file they opened.
-    pub fn set_root(&self, name: RootName, root: Arc<Root>) {
+    ///
+    /// # Errors
+    ///
+    /// [`Served`](ConnectErrorKind::Served) if the catalog lies in it.
+    pub fn set_root(&self, name: RootName, root: Arc<Root>) -> Result<(), ConnectError> {
+        place::keep_apart(self.store.path(), &name, &root)?;
         let before = sync::write(&self.roots).insert(name, root);
         if let (Some(before), Some(serving)) = (before, self.serving.get()) {
             serving.handles.forget(&before);
         }
+        Ok(())
     }
 
     /// Closes the files that are kept open, and keeps none for some seconds: for when descriptors run short elsewhere in the
@@ -438,7 +449,7 @@ impl Catalog {
                 Ok(decided) => return Ok(decided),
                 Err(unverified) => {
                     if let Some(rehashed) = self.authenticator.verify(credentials, &unverified)? {
-                        self.replace_record(&rehashed)?;
+                        self.replace_record(&rehashed);
                     }
                 }
             }
@@ -446,11 +457,15 @@ impl Catalog {
         Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
     }
 
-    fn replace_record(&self, Rehashed { user, old, new }: &Rehashed) -> Result<(), Refusal> {
+    /// If that fails the old record stays, until its user is verified anew.
+    fn replace_record(&self, rehashed: &Rehashed) {
+        let Rehashed { user, old, new, .. } = rehashed;
         let written = self
             .store
             .write(|writing| Ok(users::rehash(writing, *user, old, new)?));
-        written.map(drop).map_err(|_| Refusal::UNAVAILABLE)
+        if written.is_ok() {
+            self.authenticator.replaced(rehashed);
+        }
     }
 
     /// What serving needs, started by whoever needs it first.

@@ -33,6 +33,8 @@ pub enum ConnectErrorKind {
     Newer,
     /// Somebody else holds it locked.
     Locked,
+    /// It lies in the directory of a root, from which files are served.
+    Served,
     /// It is damaged, full, or its device failed.
     Failed,
     /// The URL names a kind of store that this build does not have.
@@ -121,6 +123,7 @@ impl fmt::Display for ConnectError {
             ConnectErrorKind::NotACatalog => "is not a catalog",
             ConnectErrorKind::Newer => "was written by a newer version",
             ConnectErrorKind::Locked => "is locked by another program",
+            ConnectErrorKind::Served => "could be served itself",
             ConnectErrorKind::Failed => "failed",
             ConnectErrorKind::Unsupported => "is not supported",
         };

@@ -11,9 +11,9 @@ use crate::store::lock;
 /// Token buckets of failed logins, one for each address and one for each user name that was claimed, also of users who
 /// do not exist.
 ///
-/// Only what has to be hashed is throttled: whoever was verified before and comes again is not asked to wait. An address
-/// from which a user has logged in before is not held back by failures for that user elsewhere, so that guessing from
-/// a thousand addresses locks nobody out.
+/// Only what has to be hashed is throttled: whoever was verified before and comes again is not asked to wait. Failures for a
+/// user elsewhere hold back who has failed lately, too, but no address from which that user has logged in before. So guessing,
+/// from however many addresses, locks nobody out: each address has its first attempt.
 pub(crate) struct Throttle {
     rate: Rate,
     buckets: Mutex<HashMap<Source, Bucket>>,
@@ -37,7 +37,7 @@ enum Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Address(u64);
 
-/// Full at `full_at`; each failure moves that by one refill further.
+/// Full at `full_at`; each failure moves that by one refill further, until it is empty.
 struct Bucket {
     full_at: Instant,
 }
@@ -56,10 +56,15 @@ impl Throttle {
         let address = address.map(Address::from);
         let known = address.is_some_and(|address| lock(&self.known).contains_key(&(user.into(), address)));
         let buckets = lock(&self.buckets);
-        let wait = |source: &Source| buckets.get(source).and_then(|bucket| bucket.wait(self.rate));
-        let by_address = address.and_then(|address| wait(&Source::Address(address)));
-        let by_user = (!known).then(|| wait(&Source::User(user.into()))).flatten();
-        by_address.max(by_user)
+        let wait = |source: &Source| buckets.get(source)?.wait(self.rate);
+        let by_user = || (!known).then(|| wait(&Source::User(user.into()))).flatten();
+        let Some(address) = address.map(Source::Address) else {
+            return by_user();
+        };
+        match buckets.get(&address) {
+            Some(bucket) if !bucket.is_full() => wait(&address).max(by_user()),
+            _ => None,
+        }
     }
 
     pub(crate) fn failed(&self, user: &str, address: Option<IpAddr>) {
@@ -69,7 +74,8 @@ impl Throttle {
             make_room(&mut buckets);
             let now = Instant::now();
             let bucket = buckets.entry(source).or_insert(Bucket { full_at: now });
-            bucket.full_at = bucket.full_at.max(now) + self.rate.refill;
+            let empty = now + self.rate.refill * self.rate.burst;
+            bucket.full_at = (bucket.full_at.max(now) + self.rate.refill).min(empty);
         }
     }
 
@@ -83,6 +89,10 @@ impl Throttle {
 }
 
 impl Bucket {
+    fn is_full(&self) -> bool {
+        self.full_at <= Instant::now()
+    }
+
     fn wait(&self, rate: Rate) -> Option<Duration> {
         let missing = self.full_at.checked_duration_since(Instant::now())?;
         let free = rate.refill * rate.burst;
@@ -137,14 +147,26 @@ mod tests {
     }
 
     #[test]
-    fn guessing_from_everywhere_does_not_lock_the_user_out_of_where_they_were_before() {
+    fn guessing_from_everywhere_does_not_lock_the_user_out() {
         let throttle = Throttle::new(RATE);
         throttle.succeeded("ann", address(1));
         for last in 2..200 {
             throttle.failed("ann", address(last));
         }
-        assert!(throttle.wait("ann", address(250)).is_some());
-        assert_eq!(throttle.wait("ann", address(1)), None);
+        assert!(throttle.wait("ann", address(2)).is_some());
+        throttle.failed("somebody else", address(1));
+        assert_eq!(throttle.wait("ann", address(1)), None, "she was here before");
+        assert_eq!(
+            throttle.wait("ann", address(250)),
+            None,
+            "nobody failed here before"
+        );
+        throttle.failed("ann", address(250));
+        assert!(
+            throttle.wait("ann", address(250)).is_some(),
+            "one failed here, others elsewhere"
+        );
+        assert!(throttle.wait("ann", None).is_some());
     }
 
     #[test]

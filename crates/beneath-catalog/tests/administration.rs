@@ -342,6 +342,21 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
 }
 
 #[test]
+fn grants_that_end_with_their_user_or_group_are_a_change_of_the_file() {
+    let place = Place::new();
+    place.add_user("ann");
+    let _ = place.operator().add_group(&group("g")).unwrap();
+    let id = place.publish("a", &["user:ann", "group:g"]);
+    let version = || place.operator().file(&id).unwrap().entry.version();
+    let before = version();
+    let _ = place.operator().remove_group(&group("g")).unwrap();
+    let without_group = version();
+    assert!(without_group > before);
+    let _ = place.operator().remove_user(&user("ann")).unwrap();
+    assert!(version() > without_group);
+}
+
+#[test]
 fn everybody_lists_what_they_may_see_page_by_page() {
     let place = Place::new();
     for (name, role) in [

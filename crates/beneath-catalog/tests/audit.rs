@@ -203,12 +203,20 @@ fn what_somebody_tried_and_may_not_is_written_down() {
         .administration(&ann)
         .set_role(&user("ann"), beneath_catalog::Role::Admin);
     tried.unwrap_err();
-    let trail = trail_with(&place, "user.role", "refused");
-    let record = trail.iter().find(|record| record.event == "user.role").unwrap();
-    assert_eq!(
-        (record.actor.as_str(), record.object.as_str()),
-        ("user:ann", "user:ann admin")
-    );
+    place.add_user("bob");
+    let tried = place
+        .catalog
+        .administration(&ann)
+        .create_token(&user("bob"), Duration::from_secs(9));
+    tried.unwrap_err();
+    for (event, object) in [("user.role", "user:ann admin"), ("token.create", "user:bob")] {
+        let trail = trail_with(&place, event, "refused");
+        let record = trail.iter().find(|record| record.event == event).unwrap();
+        assert_eq!(
+            (record.actor.as_str(), record.object.as_str()),
+            ("user:ann", object)
+        );
+    }
 }
 
 #[test]
@@ -256,6 +264,10 @@ fn nothing_in_the_trail_is_changed_or_removed() {
     for (sql, why) in [
         ("DELETE FROM audit", "append-only"),
         ("UPDATE audit SET actor = 'somebody else'", "append-only"),
+        (
+            "REPLACE INTO audit (id, at, actor, event, object, revision, outcome) VALUES (1, 0, '', '', '', 0, '')",
+            "append-only",
+        ),
         ("UPDATE audit_horizon SET id = 999", "not over its newest record"),
         ("UPDATE audit_horizon SET id = -1", "only advances"),
         ("DELETE FROM audit_horizon", "has a horizon"),
@@ -349,6 +361,11 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
     for last in 0..5 {
         assert_eq!(guess(last, "wrong").kind(), RefusalKind::Unauthenticated);
     }
+    assert_eq!(
+        guess(6, "wrong").kind(),
+        RefusalKind::Unauthenticated,
+        "each address is heard once"
+    );
     let refusal = guess(6, "wrong");
     assert_eq!(refusal.reason(), Reason::Throttled);
     let RefusalKind::Busy { retry_after } = refusal.kind() else {

@@ -9,9 +9,11 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use beneath::{Root, ambient_authority};
 use beneath_catalog::{Catalog, ConnectErrorKind, Options, StoreUrl};
-use common::{Place, basic};
+use common::{Place, basic, root_name};
 
 fn connect(path: &Path) -> Result<Catalog, beneath_catalog::ConnectError> {
     Catalog::connect(&StoreUrl::sqlite(path), [], Options::default())
@@ -136,4 +138,57 @@ fn a_catalog_this_process_may_not_write_is_said_to_be_one() {
         Ok(_) => drop(connect(&path).unwrap()),
         Err(_) => assert_eq!(connect(&path).unwrap_err().kind(), ConnectErrorKind::Denied),
     }
+}
+
+#[test]
+fn a_catalog_that_could_be_served_itself_is_refused_before_it_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("files/deep");
+    std::fs::create_dir_all(&inner).unwrap();
+    std::os::unix::fs::symlink(&inner, directory.path().join("alias")).unwrap();
+    std::os::unix::fs::symlink(inner.join("real.db"), directory.path().join("link.db")).unwrap();
+    let root = || Root::open_ambient(directory.path().join("files"), ambient_authority()).unwrap();
+    let create = |path: &Path| {
+        let roots = [(root_name("files"), Arc::new(root()))];
+        Catalog::create(&StoreUrl::sqlite(path), roots, Options::default())
+    };
+    std::fs::write(inner.join("real.db"), "").unwrap();
+    for name in [
+        "files/catalog.db",
+        "files/deep/catalog.db",
+        "alias/catalog.db",
+        "link.db",
+    ] {
+        let path = directory.path().join(name);
+        let error = create(&path).unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Served, "{name}");
+        assert!(error.to_string().contains("root files"), "{error}");
+        assert!(name == "link.db" || !path.exists(), "{name}");
+    }
+    let beside = create(&directory.path().join("catalog.db")).unwrap();
+    let above = Root::open_ambient(directory.path(), ambient_authority()).unwrap();
+    let error = beside.set_root(root_name("files"), Arc::new(above)).unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Served);
+    beside.set_root(root_name("files"), Arc::new(root())).unwrap();
+}
+
+/// SQLite's locks are the process's, and end when any descriptor of the file is closed (fcntl_locking(2)).
+#[test]
+fn connecting_again_leaves_the_locks_of_a_catalog_alone() {
+    let place = Place::new();
+    place.add_user("ann");
+    place.catalog.authenticate(&basic("ann")).unwrap();
+    let locks = || {
+        let pid = format!(" {} ", std::process::id());
+        let held = std::fs::read_to_string("/proc/locks").unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(place.database()).unwrap());
+        let inode = format!(":{inode} ");
+        held.lines()
+            .filter(|lock| lock.contains(&pid) && lock.contains(&inode))
+            .count()
+    };
+    let before = locks();
+    assert!(before > 0, "there would be nothing to lose");
+    drop(place.another(Options::default()));
+    assert_eq!(locks(), before);
 }

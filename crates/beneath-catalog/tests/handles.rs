@@ -107,7 +107,10 @@ fn the_next_request_is_given_what_opening_the_name_gives() {
                 std::fs::create_dir_all(other.join("deep")).unwrap();
                 std::fs::write(other.join("deep/a"), "elsewhere").unwrap();
                 let root = Root::open_ambient(other, ambient_authority()).unwrap();
-                place.catalog.set_root(root_name("files"), Arc::new(root));
+                place
+                    .catalog
+                    .set_root(root_name("files"), Arc::new(root))
+                    .unwrap();
             },
             Ok("elsewhere"),
         ),
@@ -234,7 +237,10 @@ fn a_root_that_was_replaced_is_let_go() {
     let other = place.directory.path().join("other");
     std::fs::create_dir(&other).unwrap();
     let root = Root::open_ambient(other, ambient_authority()).unwrap();
-    place.catalog.set_root(root_name("files"), Arc::new(root));
+    place
+        .catalog
+        .set_root(root_name("files"), Arc::new(root))
+        .unwrap();
     eventually("it is let go", || descriptors_into(&place.files()) == 0);
 }
 

@@ -441,3 +441,18 @@ fn what_has_ended_is_known_at_once() {
         drop(lease);
     }
 }
+
+#[test]
+fn what_many_clients_may_look_at_is_together_less_than_the_file() {
+    let (place, id) = place();
+    let secret = link(&place, &id, 1);
+    let ranges = [0..SIZE / 2, SIZE / 2..SIZE];
+    let [first, second] = ranges.map(|range| (range.clone(), range.end - range.start));
+    let lease = ask(&place.catalog, &secret, "one", first.0).unwrap();
+    send(&place, lease, first.1);
+    // All of it would have been looked at: this takes the use.
+    let lease = ask(&place.catalog, &secret, "another", second.0).unwrap();
+    send(&place, lease, second.1);
+    let third = ask(&place.catalog, &secret, "a third", 0..SIZE / 2).unwrap_err();
+    assert_eq!(third.kind(), RefusalKind::NotFound);
+}

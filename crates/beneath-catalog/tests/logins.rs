@@ -12,7 +12,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use beneath_catalog::{Credentials, Options, Reason, RefusalKind};
+use beneath_catalog::{Credentials, Options, Reason, RefusalKind, Role};
 use common::{PASSWORD, Place, basic, password, user};
 
 #[test]
@@ -58,7 +58,7 @@ fn two_hundred_and_fifty_six_first_logins_at_once_do_not_starve_downloads() {
         let name = user(&format!("user{number}"));
         let added = place
             .operator()
-            .add_user(&name, &password(PASSWORD), beneath_catalog::Role::Reader);
+            .add_user(&name, &password(PASSWORD), Role::Reader);
         drop(added.unwrap());
     }
     drop(place.catalog.open(&basic("ann"), &id).unwrap());
@@ -113,4 +113,49 @@ fn two_hundred_and_fifty_six_first_logins_at_once_do_not_starve_downloads() {
         "{busy} busy, {} downloads",
         times.len()
     );
+}
+
+#[test]
+fn who_was_imported_comes_in_while_the_new_record_cannot_be_written() {
+    let place = Place::new();
+    let imported = place
+        .operator()
+        .import_htpasswd("ann:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=", Role::Reader);
+    drop(imported.unwrap());
+    place.catalog.authenticate(&basic("nobody")).unwrap_err(); // Serving has begun.
+    let other = rusqlite::Connection::open(place.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ann = Credentials::basic(b"ann", b"myPassword");
+    place.catalog.authenticate(&ann).unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    place.catalog.authenticate(&ann).unwrap();
+    // And whoever serves next writes it.
+    let next = place.another(Options::default());
+    next.authenticate(&ann).unwrap();
+    let record: String = other
+        .query_row("SELECT password FROM users", [], |row| row.get(0))
+        .unwrap();
+    assert!(record.starts_with("$argon2id$"), "{record}");
+    next.authenticate(&ann).unwrap();
+}
+
+#[test]
+fn an_imported_record_is_of_the_very_bytes_that_are_typed() {
+    let decomposed = "pa\u{308}ssword";
+    let place = Place::new();
+    let sha1 = {
+        use base64::Engine as _;
+        use sha1::Digest as _;
+        base64::engine::general_purpose::STANDARD.encode(sha1::Sha1::digest(decomposed))
+    };
+    let imported = place
+        .operator()
+        .import_htpasswd(&format!("ann:{{SHA}}{sha1}"), Role::Reader);
+    drop(imported.unwrap());
+    let composed = Credentials::basic(b"ann", "p\u{e4}ssword".as_bytes());
+    place.catalog.authenticate(&composed).unwrap_err();
+    let typed = Credentials::basic(b"ann", decomposed.as_bytes());
+    place.catalog.authenticate(&typed).unwrap();
+    // From now on the record is our own, and both are the same password (RFC 8265).
+    place.catalog.authenticate(&composed).unwrap();
 }

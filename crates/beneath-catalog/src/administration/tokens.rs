@@ -42,7 +42,8 @@ impl Administration<'_> {
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
         let now = Millis::now();
         let expires = Millis::from(now.to_system_time() + ttl);
-        let (value, revision) = self.catalog.store.write(|writing| {
+        let (event, object) = ("token.create", format!("user:{user}"));
+        let made = self.catalog.store.write(|writing| {
             let acting = self.actor.acting(writing, Role::Reader)?;
             let id = users::find(writing, user)?;
             if acting.user.is_some_and(|acting| acting != id) {
@@ -55,9 +56,9 @@ impl Administration<'_> {
                 ));
             }
             users::add_token(writing, id, &token_digest(secret.as_bytes()), now, expires)?;
-            audit::act(writing, &acting.name, "token.create", &format!("user:{user}"))
-        })?;
-        let () = value;
+            audit::act(writing, &acting.name, event, &object)
+        });
+        let ((), revision) = made.inspect_err(|error| self.record_failure(event, &object, error))?;
         Ok(Change {
             value: NewToken { secret, expires },
             revision,

@@ -69,6 +69,10 @@ fn parse_sha_crypt(text: &str) -> Result<Imported, RecordError> {
     let len = if fields[1] == "5" { 43 } else { 86 };
     let alphabet = |text: &str| text.bytes().all(|byte| ALPHABET.contains(&byte));
     match rounds.parse::<u32>() {
+        // glibc takes other characters in a salt, what verifies here does not.
+        Ok(1000..=1_000_000) if !alphabet(salt) => {
+            Err(RecordError("has a salt of other characters than ./0-9A-Za-z"))
+        }
         Ok(1000..=1_000_000) if (1..=16).contains(&salt.len()) && hash.len() == len && alphabet(hash) => {
             Ok(Imported::ShaCrypt(text.into()))
         }
@@ -215,6 +219,7 @@ mod tests {
             "$2y$05$c4WoMPo3",
             "$5$rounds=99999999$abc$abc",
             "$6$abc$short",
+            "$6$abc-d_e$CSTM8ggie.dU5m6eoS07/LZ2D/r4hrX.jxMSo1fYZexnehwOFJu1o2u1p.BZSnrxIhERrHnuxI8ONbt/kSPvF0",
             "$apr1$abc$short",
             "$apr1$123456789$HqJZimcKQFAMYayBlzkrA/",
             "{SHA}VBPuJHI7",

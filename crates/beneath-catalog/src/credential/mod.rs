@@ -28,7 +28,10 @@ pub struct Credentials {
 pub(crate) enum Shown {
     Basic {
         user: Box<str>,
+        /// In NFC.
         password: Zeroizing<Box<[u8]>>,
+        /// As it was typed, where that is another: programs whose records were imported hashed that.
+        typed: Option<Zeroizing<Box<[u8]>>>,
     },
     Bearer(Zeroizing<Box<[u8]>>),
     /// Something that can be nobody's. Refused like a wrong password.
@@ -48,9 +51,11 @@ impl Credentials {
     pub fn basic(user: &[u8], password: &[u8]) -> Self {
         let shown = match std::str::from_utf8(user) {
             Ok(user) if user.len() <= MAX_SHOWN && (1..=MAX_SHOWN).contains(&password.len()) => {
+                let composed = Zeroizing::new(compose_password(password));
                 Shown::Basic {
                     user: compose(user).into(),
-                    password: Zeroizing::new(compose_password(password)),
+                    typed: (**composed != *password).then(|| Zeroizing::new(password.into())),
+                    password: composed,
                 }
             }
             _ => Shown::Malformed,

@@ -189,17 +189,26 @@ fn part(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Option
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
-    let left = probed.map_or(PROBE.min(wanted.size.saturating_sub(1)), |(_, left)| left);
-    match (probed, left.checked_sub(length)) {
-        (Some((of, _)), Some(_)) => spend(writing, of, wanted).map(Some),
-        (None, Some(left)) => insert(writing, wanted, false, left).map(Some),
-        (Some((of, _)), None) => {
+    let probe = PROBE.min(wanted.size.saturating_sub(1));
+    let left = probed.map_or(probe, |(_, left)| left);
+    let is_a_look = length <= left.min(unprobed(writing, wanted, probe)?);
+    match (probed, is_a_look) {
+        (Some((of, _)), true) => spend(writing, of, wanted).map(Some),
+        (None, true) => insert(writing, wanted, false, probe - length).map(Some),
+        (Some((of, _)), false) => {
             let sql = "UPDATE link_uses SET held = 1, budget = ?2 WHERE id = ?1";
             statement(writing, sql)?.execute((of, budget(wanted.size) - length))?;
             Ok(Some(of))
         }
-        (None, None) => insert(writing, wanted, true, budget(wanted.size) - length).map(Some),
+        (None, false) => insert(writing, wanted, true, budget(wanted.size) - length).map(Some),
     }
+}
+
+/// How much may still be looked at over this link by all together, who each were allowed `probe`.
+fn unprobed(writing: &Connection, wanted: &Wanted<'_>, probe: u64) -> Result<u64, StoreError> {
+    let sql = "SELECT coalesce(sum(max(?2 - budget, 0)), 0) FROM link_uses WHERE link = ?1 AND NOT held";
+    let probed: u64 = statement(writing, sql)?.query_row((wanted.found.link, probe), |row| row.get(0))?;
+    Ok(PROBED.min(wanted.size.saturating_sub(1)).saturating_sub(probed))
 }
 
 fn spend(writing: &Connection, of: i64, wanted: &Wanted<'_>) -> Result<i64, StoreError> {
@@ -334,6 +343,9 @@ const ALIVE_NOW: &str = "(t.deadline > ?2 AND EXISTS (SELECT 1 FROM servers s WH
 
 /// How much of a file a client may look at by ranges without taking a use, in bytes; never all of it.
 const PROBE: u64 = 64 * 1024;
+
+/// And how much all clients together may: who a client is, it says itself.
+const PROBED: u64 = 8 * PROBE;
 
 /// For how long a server's word counts that a transfer is under way. It repeats it in time.
 const ALIVE: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod decide;
 pub(crate) mod files;
 pub(crate) mod links;
+pub(crate) mod place;
 pub(crate) mod retention;
 pub(crate) mod servers;
 pub(crate) mod users;
@@ -18,10 +19,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use beneath::Root;
 pub use sqlite::Revision;
 pub(crate) use sqlite::{Missing, Store, StoreError, Writing, lock, revision, statement};
 
-use crate::error::ParseError;
+use crate::error::{ConnectError, ParseError};
+use crate::subject::RootName;
 
 /// Where the catalog is kept: `sqlite:PATH`.
 ///
@@ -46,6 +49,21 @@ impl StoreUrl {
     #[must_use]
     pub fn relative_to(&self, directory: impl AsRef<Path>) -> Self {
         Self(directory.as_ref().join(&self.0))
+    }
+
+    /// Refuses a root in which the catalog lies, however deep; connecting does, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Served`](crate::ConnectErrorKind::Served), or [`Failed`](crate::ConnectErrorKind::Failed) if that cannot be known.
+    ///
+    /// # Security
+    ///
+    /// Whoever may publish could publish the catalog, and with it the password records. And to serve it once would end all
+    /// locks that SQLite has on it: a process loses those of a file when it closes any descriptor of that file
+    /// (fcntl_locking(2)).
+    pub fn keep_apart(&self, name: &RootName, root: &Root) -> Result<(), ConnectError> {
+        place::keep_apart(&self.0, name, root)
     }
 
     pub(crate) fn path(&self) -> &Path {

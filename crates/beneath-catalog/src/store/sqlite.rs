@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD};
 
 use super::readers::Readers;
 use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
@@ -53,6 +54,10 @@ impl Store {
             readers: Readers::new(),
             writer: Mutex::new(writer),
         })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Asks everything in `questions` of one snapshot: one revision, whoever writes meanwhile.
@@ -216,9 +221,10 @@ fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(
 fn length(path: &Path) -> Result<u64, ConnectError> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the operator's own database: not a served file"
+        reason = "the operator's own database; opening it would end SQLite's locks when it is closed"
     )]
-    let length = std::fs::File::open(path).and_then(|file| Ok(file.metadata()?.len()));
+    let metadata = std::fs::metadata(path);
+    let length = metadata.map(|metadata| metadata.len());
     length.map_err(|error| ConnectError::new(path, kind_of_io(&error), error))
 }
 
@@ -287,18 +293,10 @@ fn connect_error(path: &Path, error: &rusqlite::Error) -> ConnectError {
         Some(
             ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied,
         ) => Denied,
-        Some(ErrorCode::CannotOpen) => {
-            // SQLite does not say why. Asking again by opening tells, and opens nothing that is used.
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "only to say why SQLite could not open it"
-            )]
-            let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
-            return match opened {
-                Err(io) => ConnectError::new(path, kind_of_io(&io), io),
-                Ok(_) => ConnectError::new(path, Denied, error),
-            };
-        }
+        Some(ErrorCode::CannotOpen) => match why_not(path) {
+            Err(io) => return ConnectError::new(path, kind_of_io(&io), io),
+            Ok(()) => Failed,
+        },
         _ => Failed,
     };
     debug_assert!(
@@ -306,6 +304,17 @@ fn connect_error(path: &Path, error: &rusqlite::Error) -> ConnectError {
         "SQLite reports a missing file as one it cannot open"
     );
     ConnectError::new(path, kind, error)
+}
+
+/// Why SQLite, which does not say so, could not open it. Opens nothing: closing it would end SQLite's locks.
+fn why_not(path: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "only to say what is wrong")]
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let (access, flags) = (Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS);
+    Ok(rustix::fs::accessat(CWD, path, access, flags)?)
 }
 
 fn kind_of_io(error: &io::Error) -> ConnectErrorKind {
@@ -379,4 +388,5 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];

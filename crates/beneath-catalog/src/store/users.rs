@@ -61,6 +61,9 @@ pub(crate) fn owned_files(snapshot: &Connection, user: UserId) -> Result<u64, St
 
 /// A user or a group, with everything that hangs on it.
 pub(crate) fn remove(writing: &Connection, subject: UserId) -> Result<(), AdminError> {
+    let sql =
+        "UPDATE entries SET version = version + 1 WHERE seq IN (SELECT entry FROM grants WHERE subject = ?1)";
+    statement(writing, sql)?.execute([subject.0])?;
     statement(writing, "DELETE FROM subjects WHERE id = ?1")?.execute([subject.0])?;
     Ok(())
 }

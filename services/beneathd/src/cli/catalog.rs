@@ -41,7 +41,12 @@ pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
 /// What is wrong with the catalog, if anything; makes none.
 pub(super) fn problem(config: &Config) -> Option<String> {
     use beneath_catalog::ConnectErrorKind::Missing;
-    match Catalog::connect(&config.catalog, [], options(config)) {
+    // What is wrong with the others is said elsewhere.
+    let roots = config.roots.keys().filter_map(|name| {
+        let root = open_root(config, name).ok()?;
+        Some((name.clone(), Arc::new(root)))
+    });
+    match Catalog::connect(&config.catalog, roots, options(config)) {
         Ok(_) => None,
         // The first command that writes makes one.
         Err(error) if error.kind() == Missing => None,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use beneath::{EntryKind, Identity, RelPath, Root};
+use beneath::{EntryKind, RelPath, Root};
 use beneath_catalog::{Entry, Pin, Publication, RootName, Subject};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -156,42 +156,30 @@ pub(super) struct Found {
 
 fn below(root: &Root, place: &Place) -> Result<Found, Failure> {
     if place.path.is_empty() {
-        return Found::in_folder(root, None, true, None);
+        return Found::in_folder(root, None, true);
     }
     let path = place.path()?;
     let folder = root
         .open_root(&path)
         .map_err(|error| Failure::Refused(format!("{path:?}: {error}")))?;
-    Found::in_folder(&folder, Some(&path), true, None)
+    Found::in_folder(&folder, Some(&path), true)
 }
 
 impl Found {
-    /// The files of `folder`, which lies at `at` beneath its root, in the order of their names. Whatever lies in the
-    /// folder `except` is left out.
-    pub(super) fn in_folder(
-        folder: &Root,
-        at: Option<&RelPath>,
-        recursive: bool,
-        except: Option<&Identity>,
-    ) -> Result<Self, Failure> {
+    /// The files of `folder`, which lies at `at` beneath its root, in the order of their names.
+    pub(super) fn in_folder(folder: &Root, at: Option<&RelPath>, recursive: bool) -> Result<Self, Failure> {
         let mut found = Self::default();
-        found.add(folder, at, recursive, except)?;
+        found.add(folder, at, recursive)?;
         Ok(found)
     }
 
-    fn add(
-        &mut self,
-        folder: &Root,
-        at: Option<&RelPath>,
-        recursive: bool,
-        except: Option<&Identity>,
-    ) -> Result<(), Failure> {
+    fn add(&mut self, folder: &Root, at: Option<&RelPath>, recursive: bool) -> Result<(), Failure> {
         for (path, name, kind) in listed(folder, at)? {
             // The hint saves opening what is none; publishing opens, and decides.
             match kind {
                 EntryKind::File | EntryKind::Unknown => self.files.push(path),
-                EntryKind::Directory if recursive => match inner(folder, &name, except) {
-                    Ok(inner) => self.add(&inner, Some(&path), recursive, except)?,
+                EntryKind::Directory if recursive => match inner(folder, &name) {
+                    Ok(inner) => self.add(&inner, Some(&path), recursive)?,
                     Err(why) => self.skipped.push((path, why)),
                 },
                 _ => self.skipped.push((path, "not a regular file".to_owned())),
@@ -224,12 +212,8 @@ fn listed(folder: &Root, at: Option<&RelPath>) -> Result<Vec<(RelPath, RelPath, 
 }
 
 /// A folder in a folder, or why it is left out.
-fn inner(folder: &Root, name: &RelPath, except: Option<&Identity>) -> Result<Root, String> {
+fn inner(folder: &Root, name: &RelPath) -> Result<Root, String> {
     let inner = folder.open_root(name).map_err(|error| error.to_string())?;
-    let metadata = inner.metadata().map_err(|error| error.to_string())?;
-    if except == Some(metadata.identity()) {
-        return Err("the state folder".to_owned());
-    }
     // Held without the right to read it, so far.
     inner.entries(0).map_err(|error| error.to_string())?;
     Ok(inner)

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use beneath::{Identity, RelPath, Root, ambient_authority};
+use beneath::{RelPath, Root, ambient_authority};
 use beneath_catalog::{
-    AdminErrorKind, Catalog, Entry, Password, Publication, Role, RootName, Subject, UserName,
+    AdminErrorKind, Catalog, Entry, Password, Publication, Role, RootName, StoreUrl, Subject, UserName,
 };
 use clap::Args;
 use serde::Serialize;
@@ -53,6 +53,7 @@ struct Started<'a> {
 }
 
 const CONFIGURATION: &str = "beneathd.toml";
+const CATALOG: &str = "catalog.db";
 const USER: &str = "guest";
 const ROOT: &str = "files";
 
@@ -72,9 +73,9 @@ impl Quickstart {
         let password = random::password()?;
 
         let prepare = {
-            let (config, password, except) = (config.clone(), password.clone(), state.identity);
+            let (config, password) = (config.clone(), password.clone());
             let (recursive, output) = (self.recursive, Output::new(self.json));
-            move || prepare(&config, &root, &password, recursive, &except, output)
+            move || prepare(&config, &root, &password, recursive, output)
         };
         process::run(listener, &config, prepare, |address, entries| {
             let base = catalog::base_url(&config, address);
@@ -102,8 +103,6 @@ impl Quickstart {
 /// Where the catalog is kept; removed at the end unless the user named the place.
 struct State {
     folder: PathBuf,
-    /// Which folder it is, so that the catalog in it is never published.
-    identity: Identity,
     /// Locked for as long as this is held: a second quickstart would change the first one's password.
     configuration: fs::File,
     _temporary: Option<TempDir>,
@@ -126,7 +125,10 @@ impl State {
     }
 
     fn in_folder(folder: PathBuf, temporary: Option<TempDir>, served: &Root) -> Result<Self, Failure> {
-        let identity = identity_beside(&folder, served)?;
+        let name = ROOT.parse().map_err(refused)?;
+        StoreUrl::sqlite(folder.join(CATALOG))
+            .keep_apart(&name, served)
+            .map_err(|error| Failure::Refused(format!("{error}, named with --state")))?;
         let path = folder.join(CONFIGURATION);
         let failed = |error: &dyn Display| Failure::Refused(format!("{}: {error}", path.display()));
         #[expect(
@@ -146,7 +148,6 @@ impl State {
         })?;
         Ok(Self {
             folder,
-            identity,
             configuration,
             _temporary: temporary,
         })
@@ -183,27 +184,13 @@ impl State {
             .ok_or_else(|| io::Error::other("the name of the folder is not UTF-8"))?;
         let text = toml::to_string(&Written {
             listen,
-            catalog: "sqlite:catalog.db",
+            catalog: &StoreUrl::sqlite(CATALOG).to_string(),
             roots: Roots {
                 files: WrittenRoot { path: directory },
             },
         });
         (&self.configuration).write_all(text.map_err(io::Error::other)?.as_bytes())
     }
-}
-
-/// Which folder this is; refused where it is the served one itself.
-fn identity_beside(folder: &Path, served: &Root) -> Result<Identity, Failure> {
-    let failed = |error: &dyn Display| Failure::Refused(format!("{}: {error}", folder.display()));
-    let opened = Root::open_ambient(folder, ambient_authority()).map_err(|error| failed(&error))?;
-    let metadata = opened.metadata().map_err(|error| failed(&error))?;
-    let served = served.metadata().map_err(|error| failed(&error))?;
-    if metadata.identity() == served.identity() {
-        return Err(failed(
-            &"is the folder to be published; the catalog must lie in another one",
-        ));
-    }
-    Ok(*metadata.identity())
 }
 
 #[derive(Serialize)]
@@ -229,13 +216,12 @@ fn prepare(
     root: &Root,
     password: &str,
     recursive: bool,
-    except: &Identity,
     output: Output,
 ) -> Result<(Catalog, Vec<Entry>), Failure> {
     let catalog = catalog::serving(config)?;
     let user: UserName = USER.parse().map_err(refused)?;
     set_up_user(&catalog, &user, password)?;
-    let found = Found::in_folder(root, None, recursive, Some(except))?;
+    let found = Found::in_folder(root, None, recursive)?;
     let mut skipped = found.skipped;
     let entries = publish(&catalog, &user, found.files, &mut skipped)?;
     for (path, why) in &skipped {

@@ -1,0 +1,51 @@
+//! Where the catalog lies: never in a directory that is served.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use beneath::Root;
+
+use crate::error::{ConnectError, ConnectErrorKind};
+use crate::subject::RootName;
+
+/// As [`StoreUrl::keep_apart`](super::StoreUrl::keep_apart).
+pub(crate) fn keep_apart(catalog: &Path, name: &RootName, root: &Root) -> Result<(), ConnectError> {
+    let failed = |error: &dyn fmt::Display| ConnectError::new(catalog, ConnectErrorKind::Failed, error);
+    let served = root.metadata().map_err(|error| failed(&error))?;
+    let served = (served.identity().device(), served.identity().inode());
+    match lies_in(catalog, served) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(ConnectError::new(
+            catalog,
+            ConnectErrorKind::Served,
+            format_args!("it lies in the directory of the root {name}; keep it in another one"),
+        )),
+        // It cannot be opened either, and that says why.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own directories, looked at once; to open the catalog is what must not be done"
+)]
+fn lies_in(catalog: &Path, served: (u64, u64)) -> io::Result<bool> {
+    let catalog = std::path::absolute(catalog)?;
+    let directory = catalog.parent().unwrap_or(&catalog).canonicalize()?;
+    // SQLite follows links, and keeps its other files beside what they lead to.
+    let behind = match catalog.canonicalize() {
+        Ok(file) => file.parent().unwrap_or(&file).to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => directory.clone(),
+        Err(error) => return Err(error),
+    };
+    for above in directory.ancestors().chain(behind.ancestors()) {
+        let metadata = above.metadata()?;
+        if (metadata.dev(), metadata.ino()) == served {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
