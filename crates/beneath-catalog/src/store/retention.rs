@@ -47,6 +47,9 @@ pub(crate) fn prune(writing: &Connection, retention: Retention) -> Result<Pruned
 }
 
 /// The last record that is not to be kept.
+///
+/// A record that a wrong clock dated in the future keeps what came after it until then, or until there are too many: a clock
+/// must be able to delay the end of a trail, never to bring it about.
 fn due(snapshot: &Connection, retention: Retention, oldest: &Oldest, newest: i64) -> Result<i64, StoreError> {
     let records = i64::try_from(retention.records).unwrap_or(i64::MAX);
     let beyond = newest.saturating_sub(records);
