@@ -271,6 +271,7 @@ fn nothing_in_the_trail_is_changed_or_removed() {
         ("UPDATE audit_horizon SET id = 999", "not over its newest record"),
         ("UPDATE audit_horizon SET id = -1", "only advances"),
         ("DELETE FROM audit_horizon", "has a horizon"),
+        ("REPLACE INTO audit_horizon VALUES (1, 0)", "only advances"),
     ] {
         let error = foreign.execute(sql, []).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");

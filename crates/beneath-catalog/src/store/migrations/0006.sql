@@ -1,7 +1,9 @@
 -- INSERT OR REPLACE removes what is in its way without any trigger's being asked: it would rewrite the audit trail, and take rights
--- away of which no change tells. So nothing is in its way. (Grants, members and audit_horizon are told of by what is inserted.)
+-- away of which no change tells. So nothing is in its way. (Of grants and members, what is inserted tells.)
 CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = new.id)
   BEGIN SELECT RAISE (ABORT, 'the audit trail is append-only'); END;
+CREATE TRIGGER audit_horizon_is_not_replaced BEFORE INSERT ON audit_horizon WHEN EXISTS (SELECT 1 FROM audit_horizon)
+  BEGIN SELECT RAISE (ABORT, 'the horizon of the audit trail only advances'); END;
 CREATE TRIGGER subjects_are_not_replaced BEFORE INSERT ON subjects WHEN EXISTS (SELECT 1 FROM subjects WHERE id = new.id)
   BEGIN SELECT RAISE (ABORT, 'subjects are changed or deleted, not replaced'); END;
 CREATE TRIGGER users_are_not_replaced BEFORE INSERT ON users WHEN EXISTS (SELECT 1 FROM users WHERE id = new.id OR name = new.name OR uniqueness = new.uniqueness)
