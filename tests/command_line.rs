@@ -12,6 +12,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 
 use beneath_tests::{Beneathd, House, Outcome, beneathd, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -348,4 +349,59 @@ fn every_command_has_help_with_an_example() {
             help.stdout
         );
     }
+}
+
+#[test]
+fn what_could_not_be_printed_is_an_error_and_a_reader_who_goes_is_none() {
+    let house = House::build();
+    house.configure("[roots.files]\npath = \"files\"\n");
+    house.run(&["publish", "files:report.txt"]).succeeds();
+    for command in [
+        &["list"] as &[_],
+        &["audit"],
+        &["completions", "bash"],
+        &["check"],
+    ] {
+        let run = |stdout: Stdio| {
+            let mut child = beneathd();
+            child
+                .args(command)
+                .env("BENEATHD_CONFIG", house.path("beneathd.toml"));
+            child.stdout(stdout).stderr(Stdio::piped()).output().unwrap()
+        };
+        let full = run(fs::File::options().write(true).open("/dev/full").unwrap().into());
+        let complaint = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(1), "{command:?}: {complaint}");
+        assert!(complaint.contains("No space left"), "{command:?}: {complaint}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = run(writer.into());
+        assert_eq!(closed.status.code(), Some(0), "{command:?}");
+        assert_eq!(closed.stderr, b"", "{command:?}");
+    }
+}
+
+#[test]
+fn what_is_not_published_is_named_beside_the_json_too() {
+    let house = House::build();
+    house.configure("[roots.files]\npath = \"files\"\n");
+    std::os::unix::fs::symlink("report.txt", house.path("files/link")).unwrap();
+    let outcome = house.run(&["publish", "files:", "--recursive", "--json", "--yes"]);
+    let outcome = outcome.succeeds();
+    assert!(outcome.stdout.contains("report.txt"), "{outcome:?}");
+    assert!(outcome.stderr.contains("link"), "{outcome:?}");
+}
+
+#[test]
+fn no_file_is_published_under_a_name_that_urls_do_not_keep() {
+    let house = House::build();
+    house.configure("[roots.files]\npath = \"files\"\n");
+    for name in [".", ".."] {
+        house
+            .run(&["publish", "files:report.txt", "--name", name])
+            .fails(1, &["name", "folder"]);
+    }
+    house
+        .run(&["publish", "files:report.txt", "--name", "..."])
+        .succeeds();
 }

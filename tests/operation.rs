@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
 use beneath_tests::{Beneathd, House, Published, beneathd, http, run, trees};
+use rustix::process::Signal;
 
 #[test]
 fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
@@ -93,6 +94,22 @@ fn quickstart_with_a_state_folder_keeps_ids_and_can_be_served_afterwards() {
     list.args(["list", "--json", "--config"])
         .arg(state.join("beneathd.toml"));
     assert_eq!(run(list, "").published().id, first);
+}
+
+#[test]
+fn a_closed_terminal_ends_a_quickstart_without_a_trace() {
+    let house = House::build();
+    let temporary = house.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = beneathd();
+    command.arg("quickstart").arg(house.path("files"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--json"])
+        .env("TMPDIR", &temporary);
+    let mut service = Beneathd::start(command);
+    assert!(fs::read_dir(&temporary).unwrap().next().is_some());
+    assert_eq!(service.stop(Signal::HUP, Duration::from_secs(5)), Some(0));
+    assert!(fs::read_dir(&temporary).unwrap().next().is_none());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 /// A running `beneathd quickstart`. Stopped, by its process ID, when dropped.
@@ -150,8 +151,12 @@ impl Beneathd {
 
     /// `SIGTERM`, and its exit code if it ends within `patience`.
     pub fn terminate(&mut self, patience: Duration) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our own child");
+        self.stop(Signal::TERM, patience)
+    }
+
+    /// The same with another signal.
+    pub fn stop(&mut self, signal: Signal, patience: Duration) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).expect("our own child");
         let until = Instant::now() + patience;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().expect("our own child") {

@@ -279,6 +279,10 @@ impl Raw {
         {
             problems.note(refuse_plaintext(listen));
         }
+        if listen.is_some_and(|listen| listen.port() != 0 && metrics == Some(listen)) {
+            let problem = "`metrics.listen`: is the same as `listen`; give it an address of its own";
+            problems.note::<()>(Err(problem.to_owned()));
+        }
         match (problems.0.is_empty(), listen, catalog, revocation_bound) {
             (true, Some(listen), Some(catalog), Some(revocation_bound)) => Ok(Config {
                 listen,

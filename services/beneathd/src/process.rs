@@ -115,10 +115,13 @@ async fn serve(
     }
 }
 
-/// SIGTERM and SIGINT. Registered when it is made, so that no signal is missed before it is awaited.
+/// SIGTERM, SIGINT, and SIGHUP from a terminal that is closed. Registered when it is made, so that no signal is missed before
+/// it is awaited.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    /// None under nohup(1), which ignores it.
+    hangup: Option<Signal>,
 }
 
 impl Stop {
@@ -126,6 +129,10 @@ impl Stop {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: match hangup_is_ignored() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -134,6 +141,14 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
+}
+
+/// By the mask of what is ignored, in which SIGHUP is the lowest bit (proc_pid_status(5)).
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }

@@ -262,6 +262,8 @@ fn check_name(name: &[u8]) -> Result<(), AdminError> {
     let reason = match name {
         [] => "is empty",
         long if long.len() > 255 => "is longer than 255 bytes",
+        // Clients take them for folders of the URL that ends with them.
+        b"." | b".." => "is the name of a folder in every folder",
         name if name.contains(&b'/') || name.contains(&0) => "holds a slash or a NUL byte",
         _ => return Ok(()),
     };

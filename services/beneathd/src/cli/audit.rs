@@ -48,7 +48,7 @@ impl Audit {
         loop {
             let records = operator.audit(since, after, PAGE)?;
             if records.iter().try_for_each(|record| self.show(record)).is_err() {
-                return Ok(()); // Nobody reads any more.
+                return Ok(());
             }
             after = records.last().map(|record| record.place).or(after);
             match (records.len() == PAGE, self.follow) {

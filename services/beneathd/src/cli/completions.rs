@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Arguments, Failure};
+use super::{Arguments, Failure, output};
 
 /// Print a completion script for a shell
 #[derive(Args, Debug)]
@@ -15,12 +15,10 @@ pub(super) struct Completions {
 impl Completions {
     #[expect(clippy::unnecessary_wraps, reason = "a command as the others")]
     pub(super) fn run(&self) -> Result<(), Failure> {
-        clap_complete::generate(
-            self.shell,
-            &mut Arguments::command(),
-            "beneathd",
-            &mut std::io::stdout(),
-        );
+        // It panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "beneathd", &mut script);
+        let _ = output::write(&script);
         Ok(())
     }
 }

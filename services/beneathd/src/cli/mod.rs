@@ -111,7 +111,7 @@ impl Arguments {
             Command::Audit(command) => command.run(),
             Command::Completions(command) => command.run(),
         };
-        match done {
+        match done.and_then(|()| output::arrived()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Failure::Refused(sentence)) => output::complain(&sentence, 1),
             Err(Failure::Usage(sentence)) => output::complain(&sentence, 2),

@@ -8,11 +8,17 @@
 )]
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use beneath_catalog::Change;
 use serde::Serialize;
+
+use super::Failure;
+
+/// Why something did not reach standard output. A closed pipe is the reader's choice, not our failure; a full disk is.
+static LOST: OnceLock<String> = OnceLock::new();
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug)]
@@ -27,22 +33,22 @@ impl Output {
 
     /// One result: as a JSON object on a line of its own, or as the sentence.
     pub(super) fn result(self, value: &impl Serialize, sentence: impl FnOnce() -> String) {
-        // A closed pipe is the reader's choice, not our failure.
+        // What is lost is known at the end.
         let _ = self.try_result(value, sentence);
     }
 
-    /// As [`result`](Self::result), for a command that has no end of its own: it ends when nobody reads any more.
+    /// As [`result`](Self::result), for a command that has no end of its own: it ends when nothing can be written any more.
     pub(super) fn try_result(
         self,
         value: &impl Serialize,
         sentence: impl FnOnce() -> String,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let line = if self.json {
             serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
         } else {
             sentence()
         };
-        writeln!(std::io::stdout(), "{line}")
+        write(format!("{line}\n").as_bytes())
     }
 
     /// That something was done to somebody or something, and how it is known that this is effective.
@@ -68,15 +74,36 @@ impl Output {
         }
     }
 
-    /// A remark that only a person wants.
+    /// A remark beside the results.
+    #[expect(clippy::unused_self, reason = "whoever may print has an output")]
     pub(super) fn remark(self, sentence: &str) {
-        if !self.json {
-            let _ = writeln!(std::io::stderr(), "{sentence}");
-        }
+        let _ = writeln!(io::stderr(), "{sentence}");
+    }
+}
+
+/// Writes to standard output, and notes if that fails.
+pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    if let Err(error) = &written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error.to_string());
+    }
+    written
+}
+
+/// Whether all results reached standard output: some are shown once.
+pub(super) fn arrived() -> Result<(), Failure> {
+    match LOST.get() {
+        None => Ok(()),
+        Some(why) => Err(Failure::Refused(format!(
+            "standard output: {why}; what was done is done, and not all of it was shown"
+        ))),
     }
 }
 
 pub(super) fn complain(sentence: &str, code: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "beneathd: {sentence}");
+    let _ = writeln!(io::stderr(), "beneathd: {sentence}");
     ExitCode::from(code)
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use beneath::{EntryKind, RelPath, Root};
-use beneath_catalog::{Entry, Pin, Publication, RootName, Subject};
+use beneath_catalog::{AdminErrorKind, Entry, Pin, Publication, RootName, Subject};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
@@ -86,12 +86,22 @@ impl Publish {
             self.confirmation.ask(&self.question(count))?;
         }
         let progress = Progress::of(count);
+        let mut refused = 0;
         for (root, found) in places {
             for path in found.files {
                 progress.begin(&path);
-                let publication = self.publication(root.clone(), path, expires);
-                let change =
-                    operator.publish_with_progress(&publication, |bytes, of| progress.hashed(bytes, of))?;
+                let publication = self.publication(root.clone(), path.clone(), expires);
+                let done =
+                    operator.publish_with_progress(&publication, |bytes, of| progress.hashed(bytes, of));
+                let change = match done {
+                    // One that cannot be opened does not keep the others back.
+                    Err(error) if self.recursive && error.kind() == AdminErrorKind::Invalid => {
+                        refused += 1;
+                        progress.end(|| output.remark(&format!("not published: {path:?}: {error}")));
+                        continue;
+                    }
+                    done => done?,
+                };
                 progress.end(|| {
                     let entry: Entry = catalog::settled(change, output);
                     let file = PublishedFile::new(&entry, &base);
@@ -102,7 +112,10 @@ impl Publish {
                 progress.beside(|| output.remark(&format!("not published: {path:?}: {why}")));
             }
         }
-        Ok(())
+        match refused {
+            0 => Ok(()),
+            refused => Err(Failure::Refused(format!("{refused} files were not published"))),
+        }
     }
 
     /// All of what is to be published, before any of it is.

@@ -9,7 +9,7 @@ use crate::process;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  beneathd serve --config /etc/beneath/beneathd.toml\n\n\
-    SIGTERM and SIGINT stop it: downloads under way may finish until limits.drain_timeout."
+    SIGTERM, SIGINT and a closed terminal stop it: downloads under way may finish until limits.drain_timeout."
 )]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -78,7 +78,7 @@ pub(super) struct NewFile {
         nullable = false,
         min_length = 1,
         max_length = 255,
-        pattern = "^[^/\\u0000]+$"
+        pattern = "^([^/\\u0000.]|\\.[^/\\u0000.]|\\.\\.[^/\\u0000])[^/\\u0000]*$"
     )]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -104,7 +104,7 @@ pub(super) struct FileChange {
         nullable = false,
         min_length = 1,
         max_length = 255,
-        pattern = "^[^/\\u0000]+$"
+        pattern = "^([^/\\u0000.]|\\.[^/\\u0000.]|\\.\\.[^/\\u0000])[^/\\u0000]*$"
     )]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
