@@ -25,7 +25,7 @@ use crate::store::decide::{self, Ground, Identity};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, place, users};
 use crate::subject::{Principal, RootName};
-use crate::trail::{Actor, Event, Object, Sent};
+use crate::trail::{Actor, Event, Object, Sent, Why};
 
 /// Who may have which file, as of when.
 ///
@@ -417,7 +417,7 @@ impl Catalog {
                 object: object.map_or(Object::Nothing, |id| Object::File(*id)),
                 revision: serving.feed.revision(),
                 outcome: "refused",
-                reason: Some(refusal.reason()),
+                reason: Some(Why::Refused(refusal.reason())),
                 sent: Sent::None,
                 address,
             });

@@ -52,7 +52,7 @@ pub struct AdminError {
 }
 
 /// What an [`AdminError`] means, closed on purpose: a service answers each of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a service must decide on each kind")]
 pub enum AdminErrorKind {
     /// There is one of this name already.

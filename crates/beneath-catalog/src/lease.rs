@@ -16,7 +16,7 @@ use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
 use crate::subject::UserName;
-use crate::trail::{Actor, Event, Object, Sent, Trail};
+use crate::trail::{Actor, Event, Object, Sent, Trail, Why};
 
 /// An open file, and the right to read it for as long as the decision holds that allowed it.
 ///
@@ -204,7 +204,7 @@ impl Lease {
             object: Object::File(self.right.decision.entry.id),
             revision: self.revision.as_u64(),
             outcome,
-            reason: self.right.why_fallen(),
+            reason: self.right.why_fallen().map(Why::Refused),
             sent,
             address: self.address,
         }

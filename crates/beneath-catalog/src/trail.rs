@@ -2,6 +2,7 @@
 
 mod happened;
 
+use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::error::AdminErrorKind;
 use crate::file_id::FileId;
 use crate::refusal::Reason;
 use crate::revocation::Right;
@@ -53,7 +55,7 @@ pub(crate) struct Event {
     pub(crate) object: Object,
     pub(crate) revision: u64,
     pub(crate) outcome: &'static str,
-    pub(crate) reason: Option<Reason>,
+    pub(crate) reason: Option<Why>,
     pub(crate) sent: Sent,
     pub(crate) address: Option<IpAddr>,
 }
@@ -73,6 +75,23 @@ impl Event {
             address,
         } = self;
         (actor, event, object, revision, outcome, reason, address)
+    }
+}
+
+/// Why not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Why {
+    Refused(Reason),
+    /// An act of administration.
+    Failed(AdminErrorKind),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => write!(f, "{reason:?}"),
+            Self::Failed(kind) => write!(f, "{kind:?}"),
+        }
     }
 }
 

@@ -209,12 +209,19 @@ fn what_somebody_tried_and_may_not_is_written_down() {
         .administration(&ann)
         .create_token(&user("bob"), Duration::from_secs(9));
     tried.unwrap_err();
-    for (event, object) in [("user.role", "user:ann admin"), ("token.create", "user:bob")] {
+    for (event, object, why) in [
+        ("user.role", "user:ann admin", "TokenRequired"),
+        ("token.create", "user:bob", "Refused"),
+    ] {
         let trail = trail_with(&place, event, "refused");
         let record = trail.iter().find(|record| record.event == event).unwrap();
         assert_eq!(
-            (record.actor.as_str(), record.object.as_str()),
-            ("user:ann", object)
+            (
+                record.actor.as_str(),
+                record.object.as_str(),
+                record.reason.as_deref()
+            ),
+            ("user:ann", object, Some(why))
         );
     }
 }

@@ -24,7 +24,7 @@ use crate::catalog::Catalog;
 use crate::error::{AdminError, AdminErrorKind, ParseError};
 use crate::store::{Millis, Revision, Store, Writing, audit, decide, servers};
 use crate::subject::{Principal, Role, UserId};
-use crate::trail::{self, Event, Object, Sent};
+use crate::trail::{self, Event, Object, Sent, Why};
 
 /// The right to try to change the catalog, as somebody.
 ///
@@ -202,7 +202,7 @@ impl Administration<'_> {
                 AdminErrorKind::Refused | AdminErrorKind::TokenRequired => "refused",
                 _ => "failed",
             },
-            reason: None,
+            reason: Some(Why::Failed(error.kind())),
             sent: Sent::None,
             address: None,
         });

@@ -25,7 +25,7 @@ pub struct AuditRecord {
     pub revision: Revision,
     /// What came of it: `done`, `failed`, `allowed`, `refused`; of a transfer `complete`, `cut` or `aborted`.
     pub outcome: String,
-    /// The true reason why it was refused or cut.
+    /// The true reason why it was refused, failed, or was cut.
     pub reason: Option<String>,
     /// Bytes that were sent. A transfer that was complete before its `open` was written, which is half a second at most,
     /// has no other record; one that takes longer has a `transfer` of its own at its end.

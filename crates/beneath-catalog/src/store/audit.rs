@@ -57,7 +57,7 @@ fn insert_all(insert: &mut Statement<'_>, records: &[Happened]) -> Result<(), St
         insert.raw_bind_parameter(first + 3, event.object.to_string())?;
         insert.raw_bind_parameter(first + 4, event.revision)?;
         insert.raw_bind_parameter(first + 5, event.outcome)?;
-        insert.raw_bind_parameter(first + 6, event.reason.map(|reason| format!("{reason:?}")))?;
+        insert.raw_bind_parameter(first + 6, event.reason.map(|why| why.to_string()))?;
         insert.raw_bind_parameter(first + 7, bytes)?;
         insert.raw_bind_parameter(first + 8, event.address.map(|address| address.to_string()))?;
         insert.raw_bind_parameter(first + 9, times)?;
