@@ -2,6 +2,7 @@
 
 mod buffer;
 mod fingerprint;
+mod memory;
 mod read;
 mod segment;
 mod tail;

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use beneath::{ErrorKind, File, Source, Stopped};
+use beneath::{File, Source, Stopped};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use super::buffer::Buffer;
+use super::memory::is_in_memory;
 use super::read::{self, Pending};
 use super::witness::{Judgement, Witness};
 use super::{BodyError, BodyErrorKind};
@@ -184,25 +185,6 @@ impl fmt::Debug for FileSlice {
             .field("len", &self.len)
             .finish_non_exhaustive()
     }
-}
-
-/// How far apart the bytes are that are tried. The kernel reads ahead, and gives back, much at a time.
-const TRIED_EVERY: usize = 256 * 1024;
-
-/// Up to this length, in bytes, the first byte stands for all.
-const TRIED_ONCE: u64 = 64 * 1024;
-
-/// A sample. Where it is wrong, this thread waits for the disk for once.
-fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
-    let last = offset + count.saturating_sub(1);
-    let tried = (offset..last).step_by(TRIED_EVERY);
-    tried
-        .chain((count == 1 || count > TRIED_ONCE).then_some(last))
-        .all(|at| {
-            let read = file.try_read_at(&mut [0], at);
-            // The end of a file that was cut, or a failing disk, is noticed by whoever sends.
-            !matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
-        })
 }
 
 /// Reads, so that it is in memory.
