@@ -32,8 +32,8 @@ use crate::wire::{Socket, Stream, Version, Wire};
 
 /// How long a client that has been told goodbye may take to go.
 const GOODBYE: u64 = 5_000_000; // microseconds
-/// How long, and how much, is read of what a client goes on sending after its request was refused: if the socket were
-/// closed at once the kernel would answer with a reset, and the client might never see why.
+/// How long, and how much, is read of what a client goes on sending after its last answer: if the socket were closed at once
+/// the kernel would answer with a reset, and the client might never see that answer (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 
@@ -420,7 +420,7 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
                 watchdog.reset_on_close();
                 return;
             }
-            if watchdog.must_linger() {
+            if watchdog.must_linger() || watchdog.is_inside_body() || wire.socket().has_unread() {
                 let mut nowhere = tokio::io::sink();
                 let mut rest = wire.socket().take(LINGER_BYTES);
                 let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;

@@ -325,7 +325,12 @@ impl Watchdog {
     }
 
     fn is_between_requests(&self) -> bool {
-        self.head_since.load(Relaxed) == 0 && !self.inside_body.load(Relaxed)
+        self.head_since.load(Relaxed) == 0 && !self.is_inside_body()
+    }
+
+    /// Whether not all of the last request's body has been read.
+    pub(crate) fn is_inside_body(&self) -> bool {
+        self.inside_body.load(Relaxed)
     }
 
     pub(crate) fn idle_until(&self) -> Instant {

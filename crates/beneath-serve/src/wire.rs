@@ -321,6 +321,11 @@ impl Socket {
         on!(&self.stream, io => io.poll_read_ready(cx))
     }
 
+    /// Whether something has come that nobody has read.
+    pub(crate) fn has_unread(&self) -> bool {
+        on!(&self.stream, io => rustix::io::ioctl_fionread(io)).is_ok_and(|bytes| bytes > 0)
+    }
+
     /// Calls when there is room for something to be written, again if there turns out to be none.
     fn poll_call(
         &self,

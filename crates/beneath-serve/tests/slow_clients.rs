@@ -186,6 +186,36 @@ fn a_client_above_the_minimum_rate_gets_every_byte_however_long_that_takes() {
     not_before(2 * SECOND, begin); // Faster, it would prove nothing.
 }
 
+/// A socket that is closed with something unread resets the connection, and the kernel forgets what it had yet to send
+/// (RFC 9112 §9.6).
+#[test]
+fn an_answer_is_not_lost_for_what_came_with_its_request_and_was_not_read() {
+    let body = "x".repeat(60_000);
+    let length = 16_000;
+    let begin = format!("GET /zeros/{length} HTTP/1.1\r\nHost: a\r\n");
+    for request in [
+        format!("{begin}Content-Length: {}\r\n\r\n{body}", body.len()),
+        format!(
+            "{begin}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        ),
+        format!("{begin}Connection: close\r\n\r\n{}", GET.repeat(2000)),
+    ] {
+        let server = Running::start(only(|_| {}));
+        let mut client = narrow(&server);
+        client.send(&request);
+        sleep(millis(300));
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut client.0, &mut answer).unwrap();
+        assert!(
+            answer.len() > length,
+            "{} bytes after {:.90}",
+            answer.len(),
+            request
+        );
+    }
+}
+
 /// slowhttptest -R: many ranges are the application's business; many requests that are never read are this.
 #[test]
 fn pipelined_requests_whose_answers_are_not_read_are_reset() {

@@ -69,12 +69,11 @@ impl Digests {
 
     /// Reads the whole file. `None` if it is not, from beginning to end, the version that was opened.
     fn compute(&self, file: &File) -> Option<[u8; 32]> {
+        // Reading takes a while, in which a young file grows old.
+        let begun = SystemTime::now();
         let digest = read(file).ok().flatten()?;
         let changed = file.metadata().changed().to_system_time()?;
-        if SystemTime::now()
-            .duration_since(changed)
-            .is_ok_and(|age| age > SETTLED)
-        {
+        if begun.duration_since(changed).is_ok_and(|age| age > SETTLED) {
             let mut known = self.known();
             if known.len() >= KNOWN {
                 known.clear();
