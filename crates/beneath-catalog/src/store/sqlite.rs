@@ -219,12 +219,7 @@ fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(
 
 /// SQLite takes anything shorter than its smallest page for an empty database, and would write over it.
 fn length(path: &Path) -> Result<u64, ConnectError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the operator's own database; opening it would end SQLite's locks when it is closed"
-    )]
-    let metadata = std::fs::metadata(path);
-    let length = metadata.map(|metadata| metadata.len());
+    let length = metadata(path).map(|metadata| metadata.len());
     length.map_err(|error| ConnectError::new(path, kind_of_io(&error), error))
 }
 
@@ -306,11 +301,17 @@ fn connect_error(path: &Path, error: &rusqlite::Error) -> ConnectError {
     ConnectError::new(path, kind, error)
 }
 
-/// Why SQLite, which does not say so, could not open it. Opens nothing: closing it would end SQLite's locks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own database: SQLite's locks on it would end when an opened one is closed"
+)]
+fn metadata(path: &Path) -> io::Result<std::fs::Metadata> {
+    std::fs::metadata(path)
+}
+
+/// Why SQLite, which does not say so, could not open it.
 fn why_not(path: &Path) -> io::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "only to say what is wrong")]
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
+    if metadata(path)?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let (access, flags) = (Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS);

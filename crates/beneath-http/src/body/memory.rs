@@ -63,12 +63,14 @@ pub(super) fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
     };
     let now = Instant::now();
     FOUND.with_borrow_mut(|found| {
-        let known = found.has(&stretch, now);
-        if !known && is_found(file, offset, count) {
-            found.note(stretch, now);
+        if found.has(&stretch, now) {
             return true;
         }
-        known
+        let is_found = is_found(file, offset, count);
+        if is_found {
+            found.note(stretch, now);
+        }
+        is_found
     })
 }
 

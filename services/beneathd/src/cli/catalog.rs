@@ -10,8 +10,7 @@ use beneath_catalog::{
 };
 use serde::Serialize;
 
-use super::output::Output;
-use super::{Common, Failure};
+use super::{Common, Failure, output};
 use crate::config::Config;
 pub(super) use crate::notation::rfc3339;
 use crate::notation::segment;
@@ -101,8 +100,8 @@ pub(super) fn all_pages<T>(
 }
 
 /// The value of a change that is effective everywhere, or a word on who did not say so.
-pub(super) fn settled<T>(change: Change<T>, output: Output) -> T {
-    output.effect(&change);
+pub(super) fn settled<T>(change: Change<T>) -> T {
+    output::effect(&change);
     change.into_value()
 }
 

@@ -70,7 +70,7 @@ impl Create {
         let change = catalog::act(&self.common, |operator| {
             operator.create_link(&self.id, *self.ttl, self.uses)
         })?;
-        let link = catalog::settled(change, self.common.output());
+        let link = catalog::settled(change);
         let url = format!(
             "{}/l/{}",
             catalog::base_url(&config, config.listen),

@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use beneath::RelPath;
 use beneath_catalog::Change;
 use serde::Serialize;
 
@@ -53,7 +54,7 @@ impl Output {
 
     /// That something was done to somebody or something, and how it is known that this is effective.
     pub(super) fn done<T>(self, kind: &str, name: &dyn Display, what: &str, change: &Change<T>) {
-        self.effect(change);
+        effect(change);
         let name = name.to_string();
         let effective = match change.unanswered() {
             0 => "acknowledged",
@@ -63,22 +64,26 @@ impl Output {
         let printed = serde_json::json!({ kind: name, "done": what, "change": effect });
         self.result(&printed, || format!("{kind} {name} {what}"));
     }
+}
 
-    /// A word to a person on who did not say that a change is effective.
-    pub(super) fn effect<T>(self, change: &Change<T>) {
-        if change.unanswered() > 0 {
-            self.remark(&format!(
-                "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
-                change.unanswered()
-            ));
-        }
+/// A word on who did not say that a change is effective.
+pub(super) fn effect<T>(change: &Change<T>) {
+    if change.unanswered() > 0 {
+        remark(&format!(
+            "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
+            change.unanswered()
+        ));
     }
+}
 
-    /// A remark beside the results.
-    #[expect(clippy::unused_self, reason = "whoever may print has an output")]
-    pub(super) fn remark(self, sentence: &str) {
-        let _ = writeln!(io::stderr(), "{sentence}");
-    }
+/// A word on what is left out of what was to be published.
+pub(super) fn not_published(path: &RelPath, why: &impl Display) {
+    remark(&format!("not published: {path:?}: {why}"));
+}
+
+/// A remark beside the results.
+fn remark(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
 }
 
 /// Writes to standard output, and notes if that fails.

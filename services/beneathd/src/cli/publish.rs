@@ -9,6 +9,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::catalog::PublishedFile;
+use super::output::not_published;
 use super::terminal::{Confirmation, Progress};
 use super::{Common, Failure, catalog, files};
 use crate::config::Config;
@@ -97,19 +98,19 @@ impl Publish {
                     // One that cannot be opened does not keep the others back.
                     Err(error) if self.recursive && error.kind() == AdminErrorKind::Invalid => {
                         refused += 1;
-                        progress.end(|| output.remark(&format!("not published: {path:?}: {error}")));
+                        progress.end(|| not_published(&path, &error));
                         continue;
                     }
                     done => done?,
                 };
                 progress.end(|| {
-                    let entry: Entry = catalog::settled(change, output);
+                    let entry: Entry = catalog::settled(change);
                     let file = PublishedFile::new(&entry, &base);
                     output.result(&file, || file.line());
                 });
             }
             for (path, why) in found.skipped {
-                progress.beside(|| output.remark(&format!("not published: {path:?}: {why}")));
+                progress.beside(|| not_published(&path, &why));
             }
         }
         match refused {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::catalog::{self, PublishedFile};
-use super::output::Output;
+use super::output::{Output, not_published};
 use super::publish::Found;
 use super::{Failure, random};
 use crate::config::{Config, RootConfig};
@@ -74,8 +74,8 @@ impl Quickstart {
 
         let prepare = {
             let (config, password) = (config.clone(), password.clone());
-            let (recursive, output) = (self.recursive, Output::new(self.json));
-            move || prepare(&config, &root, &password, recursive, output)
+            let recursive = self.recursive;
+            move || prepare(&config, &root, &password, recursive)
         };
         process::run(listener, &config, prepare, |address, entries| {
             let base = catalog::base_url(&config, address);
@@ -216,7 +216,6 @@ fn prepare(
     root: &Root,
     password: &str,
     recursive: bool,
-    output: Output,
 ) -> Result<(Catalog, Vec<Entry>), Failure> {
     let catalog = catalog::serving(config)?;
     let user: UserName = USER.parse().map_err(refused)?;
@@ -225,7 +224,7 @@ fn prepare(
     let mut skipped = found.skipped;
     let entries = publish(&catalog, &user, found.files, &mut skipped)?;
     for (path, why) in &skipped {
-        output.remark(&format!("not published: {path:?}: {why}"));
+        not_published(path, why);
     }
     Ok((catalog, entries))
 }

@@ -56,7 +56,7 @@ impl Create {
         let change = catalog::act(&self.common, |operator| {
             operator.create_token(&self.user, *self.ttl)
         })?;
-        let token = catalog::settled(change, self.common.output());
+        let token = catalog::settled(change);
         let printed = serde_json::json!({
             "token": token.reveal(), "user": self.user.as_str(), "expires": catalog::rfc3339(token.expires()),
         });
