@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::store::decide::{self, Ground, Identity};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, place, users};
 use crate::subject::{Principal, RootName};
-use crate::trail::{Actor, Event, Object, Sent, Why};
+use crate::trail::{Actor, Denied};
 
 /// Who may have which file, as of when.
 ///
@@ -148,14 +147,8 @@ impl Catalog {
     pub fn open(&self, credentials: &Credentials, id: &FileId) -> Result<Lease, Refusal> {
         let serving = self.serving()?;
         let opened = self.decide_and_open(serving, credentials, id);
-        self.record_refusal(
-            serving,
-            credentials.claims(),
-            credentials.address,
-            Some(id),
-            &opened,
-        );
-        opened
+        let asked = (credentials.claims(), credentials.address, Some(*id));
+        opened.map_err(|denied| serving.refuse(asked, denied))
     }
 
     fn decide_and_open(
@@ -163,7 +156,7 @@ impl Catalog {
         serving: &Serving,
         credentials: &Credentials,
         id: &FileId,
-    ) -> Result<Lease, Refusal> {
+    ) -> Result<Lease, Denied> {
         // Once: while a change is being passed memory gives what is overtaken, and only the store waits for that.
         if let Some(lease) = self.recall_and_open(serving, credentials, id) {
             return Ok(lease);
@@ -173,14 +166,16 @@ impl Catalog {
             let decided = self
                 .decide_known(&serving.feed, credentials, id)
                 .and_then(|known| known.map_or_else(|| self.decide(&serving.feed, credentials, id), Ok))
-                .inspect_err(|refusal| self.open_in_vain(refusal));
+                .inspect_err(|denied| self.open_in_vain(&denied.refusal));
             let (decision, revision) = decided?;
-            let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
+            let file = self
+                .open_file(&decision, Root::open, Patience::MayRead)
+                .map_err(|refusal| Denied::to(decision.actor(), *id, refusal))?;
             if let Ok(lease) = Lease::new(file, decision, revision, credentials.address, serving) {
                 return Ok(lease.recorded());
             }
         }
-        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken).into())
     }
 
     /// What has vanished was looked for in vain: without blocking, from memory, and when the store had decided; and to
@@ -234,13 +229,14 @@ impl Catalog {
         let shown = self.in_snapshot(credentials, |_, _, identity| {
             Ok((identity.ground, identity.user.name))
         });
-        self.record_refusal(serving, credentials.claims(), credentials.address, None, &shown);
-        match shown? {
+        let asked = (credentials.claims(), credentials.address, None);
+        match shown.map_err(|refusal| serving.refuse(asked, refusal.into()))? {
             (Ground::User { user, epoch, token }, name) => Ok(Principal {
                 user,
                 name,
                 epoch,
                 token,
+                address: credentials.address,
             }),
             (Ground::Link { .. }, _) => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
         }
@@ -301,7 +297,7 @@ impl Catalog {
         feed: &Feed,
         credentials: &Credentials,
         id: &FileId,
-    ) -> Result<Option<(Decision, Revision)>, Refusal> {
+    ) -> Result<Option<(Decision, Revision)>, Denied> {
         let Some(digest) = self.authenticator.digest(credentials) else {
             return Ok(None);
         };
@@ -320,7 +316,8 @@ impl Catalog {
         let Some(decided) = known else {
             return Ok(None);
         };
-        let (sealed, permit) = decided?;
+        let (sealed, permit) =
+            decided.map_err(|refusal| Denied::to(Actor::User(login.name.clone()), *id, refusal))?;
         let deadline = feed.deadline(permit.until(), now);
         let entry = sealed.unseal(&permit);
         let decision = Decision::new(login.ground(), Some(login.name), entry, &permit, deadline);
@@ -338,8 +335,8 @@ impl Catalog {
         feed: &Feed,
         credentials: &Credentials,
         id: &FileId,
-    ) -> Result<(Decision, Revision), Refusal> {
-        let (decision, revision) = self.in_snapshot(credentials, |snapshot, revision, identity| {
+    ) -> Result<(Decision, Revision), Denied> {
+        let (decided, revision) = self.in_snapshot(credentials, |snapshot, revision, identity| {
             let now = Millis::now();
             let sealed = decide::entry(snapshot, id)?;
             // Asked also where there is no such file, so that it takes the same time.
@@ -347,19 +344,20 @@ impl Catalog {
                 .as_ref()
                 .map_or(decide::NO_ENTRY, |entry| entry.subject_of_decision());
             let permit = decide::permit_identity(snapshot, &identity, subject, now);
-            let sealed = sealed.ok_or(Refusal::not_found(Reason::UnknownFile))?;
-            let permit = permit?;
+            let allowed = sealed
+                .ok_or(Refusal::not_found(Reason::UnknownFile))
+                .and_then(|sealed| Ok((sealed, permit?)));
+            let (ground, name) = (identity.ground, identity.user.name);
+            let (sealed, permit) = match allowed {
+                Ok(allowed) => allowed,
+                Err(refusal) => return Ok((Err(Denied::to(Actor::User(name), *id, refusal)), revision)),
+            };
             let deadline = feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
-            let decision = Decision::new(
-                identity.ground,
-                Some(identity.user.name),
-                entry,
-                &permit,
-                deadline,
-            );
-            Ok((decision, revision))
+            let decision = Decision::new(ground, Some(name), entry, &permit, deadline);
+            Ok((Ok(decision), revision))
         })?;
+        let decision = decided?;
         self.remember(feed, &decision, revision);
         Ok((decision, revision))
     }
@@ -398,30 +396,6 @@ impl Catalog {
             }
             _ => Err(error),
         })
-    }
-
-    /// Writes down why not. Success is written down by the lease.
-    pub(crate) fn record_refusal<T>(
-        &self,
-        serving: &Serving,
-        actor: Actor,
-        address: Option<IpAddr>,
-        object: Option<&FileId>,
-        result: &Result<T, Refusal>,
-    ) {
-        if let Err(refusal) = result {
-            serving.trail.add(Event {
-                at: Millis::now(),
-                actor,
-                event: "open",
-                object: object.map_or(Object::Nothing, |id| Object::File(*id)),
-                revision: serving.feed.revision(),
-                outcome: "refused",
-                reason: Some(Why::Refused(refusal.reason())),
-                sent: Sent::None,
-                address,
-            });
-        }
     }
 
     /// Authenticates and asks, of one snapshot. Where a password has to be hashed, that is done between two

@@ -16,7 +16,7 @@ use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
 use crate::subject::UserName;
-use crate::trail::{Actor, Event, Object, Sent, Trail, Why};
+use crate::trail::{Actor, Sent, Trail};
 
 /// An open file, and the right to read it for as long as the decision holds that allowed it.
 ///
@@ -33,9 +33,7 @@ pub struct Lease {
     file: Arc<File>,
     right: Arc<Right>,
     over: Option<Arc<Over>>,
-    address: Option<IpAddr>,
     place: Option<Place>,
-    revision: Revision,
     feed: Arc<Feed>,
     trail: Arc<Trail>,
 }
@@ -45,10 +43,17 @@ pub(crate) struct Over {
     pub(crate) found: links::Found,
     pub(crate) client: [u8; 32],
     pub(crate) size: u64,
-    pub(crate) address: Option<IpAddr>,
+    right: Arc<Right>,
     grace: Duration,
-    /// `None` when the lease ended before.
-    taken: OnceLock<Option<(links::Begun, Range<u64>)>>,
+    taken: OnceLock<Taken>,
+}
+
+/// What became of a claim.
+enum Taken {
+    Use(links::Begun, Range<u64>),
+    Refused,
+    /// The lease ended without.
+    Never,
 }
 
 /// What was decided: for whom, on what, until when.
@@ -94,21 +99,8 @@ impl Decision {
 }
 
 impl Over {
-    pub(crate) const fn new(
-        found: links::Found,
-        client: [u8; 32],
-        size: u64,
-        address: Option<IpAddr>,
-        grace: Duration,
-    ) -> Self {
-        Self {
-            found,
-            client,
-            size,
-            address,
-            grace,
-            taken: OnceLock::new(),
-        }
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.right.address
     }
 
     /// Once, while the lease lives: it is for one transfer.
@@ -116,19 +108,36 @@ impl Over {
         &self,
         begun: links::Begun,
         bytes: Range<u64>,
-        feed: &Feed,
+        serving: &Serving,
     ) -> Result<(), links::Ended> {
-        feed.link_transfers.fetch_add(1, Ordering::Relaxed);
-        self.taken.set(Some((begun, bytes.clone()))).map_err(|_| {
-            feed.link_transfers.fetch_sub(1, Ordering::Relaxed);
+        let transfers = &serving.feed.link_transfers;
+        transfers.fetch_add(1, Ordering::Relaxed);
+        let taken = self.taken.set(Taken::Use(begun, bytes.clone()));
+        taken.map_err(|_| {
+            transfers.fetch_sub(1, Ordering::Relaxed);
             self.ended(begun, bytes, 0)
-        })
+        })?;
+        serving.trail.add(Right::given(&self.right));
+        Ok(())
     }
 
-    fn end(&self, sent: u64, feed: &Feed) -> Option<links::Ended> {
-        let (begun, bytes) = self.taken.get_or_init(|| None).as_ref()?;
-        feed.link_transfers.fetch_sub(1, Ordering::Relaxed);
-        Some(self.ended(*begun, bytes.clone(), sent))
+    /// There was no use to be taken. That is written down, so not also that somebody looked.
+    pub(crate) fn refused(&self) {
+        let _ = self.taken.set(Taken::Refused);
+    }
+
+    fn is_taken(&self) -> bool {
+        matches!(self.taken.get(), Some(Taken::Use(..)))
+    }
+
+    fn end(&self, sent: u64, feed: &Feed, trail: &Trail) {
+        if self.taken.set(Taken::Never).is_ok() {
+            trail.add(Right::given(&self.right));
+        }
+        if let Some(Taken::Use(begun, bytes)) = self.taken.get() {
+            feed.link_transfers.fetch_sub(1, Ordering::Relaxed);
+            trail.add_ended(self.ended(*begun, bytes.clone(), sent));
+        }
     }
 
     fn ended(&self, begun: links::Begun, bytes: Range<u64>, sent: u64) -> links::Ended {
@@ -153,24 +162,35 @@ impl Lease {
     ) -> Result<Self, Overtaken> {
         let file = Arc::new(file);
         let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::downgrade(&file));
-        let right = Arc::new(Right::new(decision, pinned));
+        let right = Arc::new(Right::new(decision, revision, address, pinned));
         let place = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {
             file,
             right,
             over: None,
-            address,
             place: Some(place),
-            revision,
             feed: Arc::clone(&serving.feed),
             trail: Arc::clone(&serving.trail),
         })
     }
 
     /// This lease is held once a use of a link was taken for it, which ends with it.
-    pub(crate) fn over(mut self, over: Arc<Over>) -> Self {
-        self.over = Some(over);
-        self
+    pub(crate) fn over(
+        mut self,
+        found: links::Found,
+        client: [u8; 32],
+        grace: Duration,
+    ) -> (Self, Arc<Over>) {
+        let over = Arc::new(Over {
+            found,
+            client,
+            size: self.file.metadata().len(),
+            right: Arc::clone(&self.right),
+            grace,
+            taken: OnceLock::new(),
+        });
+        self.over = Some(Arc::clone(&over));
+        (self, over)
     }
 
     /// What was published.
@@ -184,8 +204,8 @@ impl Lease {
     }
 
     /// As of when it was decided.
-    pub const fn revision(&self) -> Revision {
-        self.revision
+    pub fn revision(&self) -> Revision {
+        self.right.revision
     }
 
     /// Calls when the right falls, at once if it has: for whoever has handed on what the client does not take, and so is asked
@@ -196,27 +216,9 @@ impl Lease {
         self.right.on_fall(Box::new(call));
     }
 
-    fn event(&self, event: &'static str, outcome: &'static str, sent: Sent) -> Event {
-        Event {
-            at: Millis::now(),
-            actor: self.right.decision.actor(),
-            event,
-            object: Object::File(self.right.decision.entry.id),
-            revision: self.revision.as_u64(),
-            outcome,
-            reason: self.right.why_fallen().map(Why::Refused),
-            sent,
-            address: self.address,
-        }
-    }
-
-    /// Writes down that it was given, and what was sent over it if that is known by then.
+    /// Writes down that it was given.
     pub(crate) fn recorded(self) -> Self {
-        let sent = Sent::SoFar(Arc::clone(&self.right));
-        self.trail.add(Event {
-            reason: None,
-            ..self.event("open", "allowed", sent)
-        });
+        self.trail.add(Right::given(&self.right));
         self
     }
 }
@@ -227,7 +229,7 @@ impl Source for Lease {
     }
 
     fn still_held(&self) -> Result<(), Stopped> {
-        if self.over.as_ref().is_some_and(|over| over.taken.get().is_none()) {
+        if self.over.as_ref().is_some_and(|over| !over.is_taken()) {
             return Err(Stopped::new());
         }
         if self.feed.holds(&self.right) {
@@ -256,6 +258,9 @@ impl Drop for Lease {
         let complete = self.right.complete.load(Ordering::Relaxed);
         let is_written = self.right.end();
         self.right.forget_on_fall();
+        if let Some(over) = &self.over {
+            over.end(sent, &self.feed, &self.trail);
+        }
         let ended = match self.right.has_fallen() {
             // The record that it was given says it all, unless that was written before.
             _ if complete => is_written.then_some("complete"),
@@ -263,10 +268,8 @@ impl Drop for Lease {
             false => (sent > 0).then_some("aborted"),
         };
         if let Some(ended) = ended {
-            self.trail.add(self.event("transfer", ended, Sent::Bytes(sent)));
-        }
-        if let Some(ended) = self.over.as_ref().and_then(|over| over.end(sent, &self.feed)) {
-            self.trail.add_ended(ended);
+            self.trail
+                .add(self.right.event("transfer", ended, Sent::Bytes(sent)));
         }
     }
 }
@@ -276,7 +279,7 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("entry", self.entry())
             .field("user", &self.user())
-            .field("revision", &self.revision)
+            .field("revision", &self.revision())
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::serving::Serving;
 use crate::store::links::{self, Found, Wanted};
 use crate::store::{Millis, Revision, decide};
-use crate::trail::Actor;
+use crate::trail::{Actor, Denied};
 
 /// To take a use of a link with, for the [`Lease`] that came with it: see [`Catalog::take_use`].
 #[derive(Clone)]
@@ -67,8 +67,8 @@ impl Catalog {
     pub fn open_link(&self, request: &LinkRequest<'_>) -> Result<(Lease, Claim), Refusal> {
         let serving = self.serving()?;
         let opened = self.decide_and_open_link(serving, request);
-        self.record_refusal(serving, Actor::Unknown, request.address, None, &opened);
-        opened
+        let asked = (Actor::Unknown, request.address, None);
+        opened.map_err(|denied| serving.refuse(asked, denied))
     }
 
     /// Takes a use of the link, so that `bytes` of the file may be sent over the lease that came with `claim`.
@@ -84,7 +84,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal`] "not found": no use is left.
+    /// [`Refusal`] "not found": no use is left. A claim that was refused is worth nothing afterwards.
     ///
     /// # Security
     ///
@@ -112,7 +112,7 @@ impl Catalog {
         let refused = match taken {
             Ok((Some(begun), _)) => {
                 // A claim that is used twice, or whose lease is gone.
-                return over.began(begun, bytes, &serving.feed).map_err(|ended| {
+                return over.began(begun, bytes, serving).map_err(|ended| {
                     serving.trail.add_ended(ended);
                     Refusal::not_found(Reason::LinkUsedUp)
                 });
@@ -123,39 +123,33 @@ impl Catalog {
                 Refusal::UNAVAILABLE
             }
         };
-        let actor = Actor::Link(over.found.link);
-        self.record_refusal::<()>(
-            serving,
-            actor,
-            over.address,
-            Some(&over.found.file),
-            &Err(refused),
+        over.refused();
+        let asked = (
+            Actor::Link(over.found.link),
+            over.address(),
+            Some(over.found.file),
         );
-        Err(refused)
+        Err(serving.refuse(asked, refused.into()))
     }
 
     fn decide_and_open_link(
         &self,
         serving: &Serving,
         request: &LinkRequest<'_>,
-    ) -> Result<(Lease, Claim), Refusal> {
+    ) -> Result<(Lease, Claim), Denied> {
         let secret = token_digest(request.secret);
         let client = token_digest(request.client);
         for _ in 0..ATTEMPTS {
             let (found, decision, revision) = self.decide_link(serving, &secret, &client)?;
-            let file = self.open_file(&decision, Root::open, Patience::MayRead)?;
-            let over = Arc::new(Over::new(
-                found,
-                client,
-                file.metadata().len(),
-                request.address,
-                self.link_grace,
-            ));
+            let file = self
+                .open_file(&decision, Root::open, Patience::MayRead)
+                .map_err(|refusal| found.denied(refusal))?;
             if let Ok(lease) = Lease::new(file, decision, revision, request.address, serving) {
-                return Ok((lease.over(Arc::clone(&over)).recorded(), Claim(over)));
+                let (lease, over) = lease.over(found, client, self.link_grace);
+                return Ok((lease, Claim(over)));
             }
         }
-        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken).into())
     }
 
     fn decide_link(
@@ -163,22 +157,29 @@ impl Catalog {
         serving: &Serving,
         secret: &[u8; 32],
         client: &[u8; 32],
-    ) -> Result<(Found, Decision, Revision), Refusal> {
+    ) -> Result<(Found, Decision, Revision), Denied> {
         const REFUSED: Refusal = Refusal::not_found(Reason::UnknownLink);
         self.store.read(|snapshot| {
             let now = Millis::now();
             let revision = crate::store::revision(snapshot)?;
             let found = links::find(snapshot, secret)?.ok_or(REFUSED)?;
             let sealed = decide::entry(snapshot, &found.file)?.ok_or(REFUSED)?;
-            let permit = decide::permit(snapshot, &found.ground, sealed.subject_of_decision(), now)?;
+            let permit = decide::permit(snapshot, &found.ground, sealed.subject_of_decision(), now)
+                .map_err(|refusal| found.denied(refusal))?;
             if !links::may_look(snapshot, &found, client, now)? {
-                return Err(Refusal::not_found(Reason::LinkUsedUp));
+                return Err(found.denied(Refusal::not_found(Reason::LinkUsedUp)));
             }
             let deadline = serving.feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
             let decision = Decision::new(found.ground, None, entry, &permit, deadline);
             Ok((found, decision, revision))
         })
+    }
+}
+
+impl Found {
+    const fn denied(&self, refusal: Refusal) -> Denied {
+        Denied::to(Actor::Link(self.link), self.file, refusal)
     }
 }
 

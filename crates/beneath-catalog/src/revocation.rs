@@ -9,6 +9,7 @@ pub(crate) mod memory;
 pub(crate) mod registry;
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ use crate::refusal::{Reason, Refusal, RefusalKind};
 use crate::stop::Stop;
 use crate::store::decide::{self, Ground};
 use crate::store::{Millis, Revision, Store, StoreError, links, lock, servers};
+use crate::trail::{Event, Object, Sent, Why};
 use memory::Memory;
 use registry::Registry;
 use sync::{Mutex, Ordering};
@@ -52,6 +54,9 @@ struct Passed {
 /// counted in the same place.
 pub(crate) struct Right {
     pub(crate) decision: Decision,
+    pub(crate) revision: Revision,
+    /// Where it was asked for from.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) sent: AtomicU64,
     pub(crate) complete: AtomicBool,
     /// Whether its record in the trail is written, or its transfer has ended: which came first.
@@ -272,8 +277,15 @@ impl Feed {
 }
 
 impl Right {
-    pub(crate) fn new(decision: Decision, pinned: Option<Weak<File>>) -> Self {
+    pub(crate) fn new(
+        decision: Decision,
+        revision: Revision,
+        address: Option<IpAddr>,
+        pinned: Option<Weak<File>>,
+    ) -> Self {
         Self {
+            revision,
+            address,
             sent: AtomicU64::new(0),
             complete: AtomicBool::new(false),
             recorded: AtomicU8::new(NEITHER),
@@ -284,6 +296,28 @@ impl Right {
             deadline: AtomicU64::new(decision.deadline),
             pinned,
             decision,
+        }
+    }
+
+    /// For the trail: that it was given, and what was sent over it if that is known when it is written.
+    pub(crate) fn given(right: &Arc<Self>) -> Event {
+        Event {
+            reason: None,
+            ..right.event("open", "allowed", Sent::SoFar(Arc::clone(right)))
+        }
+    }
+
+    pub(crate) fn event(&self, event: &'static str, outcome: &'static str, sent: Sent) -> Event {
+        Event {
+            at: Millis::now(),
+            actor: self.decision.actor(),
+            event,
+            object: Object::File(self.decision.entry.id),
+            revision: self.revision.as_u64(),
+            outcome,
+            reason: self.why_fallen().map(Why::Refused),
+            sent,
+            address: self.address,
         }
     }
 

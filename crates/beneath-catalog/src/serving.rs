@@ -1,15 +1,18 @@
 //! [`Serving`]: what a process has that gives leases, and one that only administers has not: the feed, the trail, the files that
 //! stay open.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::file_id::FileId;
 use crate::handles::Handles;
+use crate::refusal::Refusal;
 use crate::revocation::Feed;
 use crate::store::retention::Retention;
-use crate::store::{Store, StoreError, lock};
-use crate::trail::Trail;
+use crate::store::{Millis, Store, StoreError, lock};
+use crate::trail::{Actor, Denied, Event, Object, Sent, Trail, Why};
 
 pub(crate) struct Serving {
     pub(crate) feed: Arc<Feed>,
@@ -35,6 +38,29 @@ impl Serving {
             handles,
             threads: std::sync::Mutex::new(vec![watching, writing, keeping]),
         })
+    }
+
+    /// Writes down why not. Success is written down by the lease. Who asked for what is what they said, unless they had shown
+    /// it by then.
+    pub(crate) fn refuse(
+        &self,
+        (claimed, address, file): (Actor, Option<IpAddr>, Option<FileId>),
+        denied: Denied,
+    ) -> Refusal {
+        let Denied { shown, refusal } = denied;
+        let (actor, file) = shown.map_or((claimed, file), |(actor, file)| (actor, Some(file)));
+        self.trail.add(Event {
+            at: Millis::now(),
+            actor,
+            event: "open",
+            object: file.map_or(Object::Nothing, Object::File),
+            revision: self.feed.revision(),
+            outcome: "refused",
+            reason: Some(Why::Refused(refusal.reason())),
+            sent: Sent::None,
+            address,
+        });
+        refusal
     }
 }
 

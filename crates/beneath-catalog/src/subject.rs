@@ -1,6 +1,7 @@
 //! Who a right can belong to: [`Subject`], its names, [`Role`], and [`Principal`], which only authentication makes.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -66,6 +67,7 @@ pub struct Principal {
     pub(crate) name: UserName,
     pub(crate) epoch: i64,
     pub(crate) token: Option<TokenId>,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// The store's own number for a user; never used again for another.

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use crate::error::AdminErrorKind;
 use crate::file_id::FileId;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 use crate::revocation::Right;
 use crate::store::retention::{self, Pruned, Retention};
 use crate::store::{Millis, Store, StoreError, audit, links, lock};
@@ -121,6 +121,26 @@ pub(crate) enum Actor {
     Claimed(Box<str>),
     Link(i64),
     Unknown,
+}
+
+/// A refusal, and whom it met over what, as far as that was shown by then.
+pub(crate) struct Denied {
+    pub(crate) shown: Option<(Actor, FileId)>,
+    pub(crate) refusal: Refusal,
+}
+
+impl Denied {
+    pub(crate) const fn to(actor: Actor, file: FileId, refusal: Refusal) -> Self {
+        let shown = Some((actor, file));
+        Self { shown, refusal }
+    }
+}
+
+impl<E: Into<Refusal>> From<E> for Denied {
+    fn from(error: E) -> Self {
+        let refusal = error.into();
+        Self { shown: None, refusal }
+    }
 }
 
 impl Sent {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use beneath::Source as _;
-use beneath_catalog::{AuditRecord, Credentials, Options, Reason, RefusalKind};
+use beneath_catalog::{AuditRecord, Credentials, Options, Reason, RefusalKind, Role};
 use common::{PASSWORD, Place, basic, subject, user};
 
 /// The trail, once it holds a record of this event and outcome.
@@ -59,7 +59,7 @@ fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
         ("user:ann", "open", "allowed"),
         ("operator", "revoke", "done"),
         ("user:ann", "transfer", "cut"),
-        ("unproven:\"ann\"", "open", "refused"),
+        ("user:ann", "open", "refused"),
     ] {
         assert!(told.contains(&expected), "{expected:?} is not in {told:#?}");
     }
@@ -74,6 +74,119 @@ fn acts_decisions_and_transfers_are_in_the_trail_in_order() {
     assert_eq!(find("open", "refused").reason.as_deref(), Some("Forbidden"));
     assert!(find("revoke", "done").revision > find("open", "allowed").revision);
     assert!(find("publish", "done").object.contains(&id.to_string()));
+}
+
+#[test]
+fn whoever_showed_who_they_are_is_named_when_they_are_refused_and_nobody_else() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &[]);
+    let token = place
+        .operator()
+        .create_token(&user("ann"), Duration::from_secs(60))
+        .unwrap()
+        .into_value();
+    let bearer = Credentials::bearer(token.reveal().as_bytes());
+    let unknown: beneath_catalog::FileId = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+    let vanished = place.publish("b", &["user:ann"]);
+    std::fs::remove_file(place.files().join("b")).unwrap();
+    for (credentials, id, actor, reason) in [
+        (&basic("ann"), &id, "user:ann", "Forbidden"),
+        // By memory now.
+        (&basic("ann"), &id, "user:ann", "Forbidden"),
+        (&basic("ann"), &unknown, "user:ann", "UnknownFile"),
+        (&basic("ann"), &vanished, "user:ann", "NotOpened(NotFound)"),
+        (&bearer, &id, "user:ann", "Forbidden"),
+        (
+            &Credentials::basic(b"ann", b"wrong"),
+            &id,
+            "unproven:\"ann\"",
+            "WrongPassword",
+        ),
+        (&Credentials::bearer(b"wrong"), &id, "unknown", "UnknownToken"),
+    ] {
+        place.catalog.open(credentials, id).unwrap_err();
+        let trail = trail_until(&place, |trail| {
+            trail
+                .last()
+                .is_some_and(|last| last.outcome == "refused" && last.reason.as_deref() == Some(reason))
+        });
+        let last = trail.last().unwrap();
+        assert_eq!(
+            (&*last.actor, &*last.object),
+            (actor, &*id.to_string()),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn an_act_is_in_the_trail_with_the_address_it_came_from() {
+    let place = Place::new();
+    place.add_user_as("root", Role::Admin);
+    let token = place
+        .operator()
+        .create_token(&user("root"), Duration::from_secs(60))
+        .unwrap()
+        .into_value();
+    let address: IpAddr = [192, 0, 2, 9].into();
+    let shown = Credentials::bearer(token.reveal().as_bytes()).from_address(address);
+    let principal = place.catalog.authenticate(&shown).unwrap();
+    let administration = place.catalog.administration(&principal);
+    drop(administration.disable_user(&user("nobody")).unwrap_err());
+    drop(
+        administration
+            .add_user(&user("bob"), &common::password("b"), Role::Reader)
+            .unwrap(),
+    );
+    let trail = trail_with(&place, "user.disable", "failed");
+    for (event, outcome) in [("user.disable", "failed"), ("user.add", "done")] {
+        let of = |record: &&AuditRecord| {
+            record.event == event && record.outcome == outcome && record.actor == "user:root"
+        };
+        let record = trail.iter().find(of).unwrap();
+        assert_eq!(record.address.as_deref(), Some("192.0.2.9"), "{event}");
+    }
+}
+
+#[test]
+fn of_a_link_what_was_given_is_said_and_not_what_was_only_looked_at_before_it_was_refused() {
+    let place = Place::new();
+    let id = place.publish("a", &[]);
+    let link = place
+        .operator()
+        .create_link(&id, Duration::from_secs(60), 1)
+        .unwrap()
+        .into_value();
+    let secret = link.reveal().as_bytes();
+    let look = |client: &str| {
+        place
+            .catalog
+            .open_link(&beneath_catalog::LinkRequest::new(secret, client.as_bytes()))
+            .unwrap()
+    };
+    drop(look("a")); // HEAD
+    let (lease, claim) = look("a");
+    let bytes = lease.file().metadata().len();
+    let whole = 0..bytes;
+    let (late, late_claim) = look("b");
+    place.catalog.take_use(&claim, whole.clone()).unwrap();
+    lease.sent(bytes);
+    lease.completed();
+    drop(lease);
+    place.catalog.take_use(&late_claim, whole).unwrap_err();
+    assert!(late.still_held().is_err());
+    drop(late);
+    let trail = trail_with(&place, "open", "refused");
+    let expected = [
+        ("open", "allowed", Some(0), None),
+        ("open", "allowed", Some(bytes), None),
+        ("open", "refused", None, Some("LinkUsedUp")),
+    ];
+    assert_eq!(transfers(&trail), expected);
+    let opens = trail.iter().filter(|record| record.event == "open");
+    let about: Vec<_> = opens.map(|record| (&*record.actor, &*record.object)).collect();
+    assert_eq!(about, [("link:1", &*id.to_string()); 3]);
 }
 
 /// The records about transfers of one catalog: event, outcome, bytes, reason.
@@ -201,7 +314,7 @@ fn what_somebody_tried_and_may_not_is_written_down() {
     let tried = place
         .catalog
         .administration(&ann)
-        .set_role(&user("ann"), beneath_catalog::Role::Admin);
+        .set_role(&user("ann"), Role::Admin);
     tried.unwrap_err();
     place.add_user("bob");
     let tried = place
@@ -387,7 +500,7 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
     );
     let other = place
         .operator()
-        .add_user(&user("bob"), &common::password("b"), beneath_catalog::Role::Admin);
+        .add_user(&user("bob"), &common::password("b"), Role::Admin);
     drop(other.unwrap());
     let bob = Credentials::basic(b"bob", b"b").from_address(home);
     assert!(place.catalog.open(&bob, &id).is_ok(), "nobody else is held back");

@@ -9,6 +9,7 @@ mod tokens;
 mod users;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use beneath::AmbientAuthority;
@@ -89,7 +90,8 @@ pub struct Listing<T> {
 pub(crate) struct Acting {
     pub(crate) user: Option<UserId>,
     pub(crate) role: Role,
-    name: String,
+    pub(crate) name: String,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// Whether a change can take a right away from somebody; then it returns when it is effective everywhere.
@@ -171,7 +173,7 @@ impl Administration<'_> {
             self.catalog.store.write(|writing| {
                 let acting = self.actor.acting(writing, needs)?;
                 let value = act(writing, &acting)?;
-                audit::act(writing, &acting.name, event, object)?;
+                audit::act(writing, &acting, event, object)?;
                 Ok(value)
             })
         });
@@ -204,7 +206,7 @@ impl Administration<'_> {
             },
             reason: Some(Why::Failed(error.kind())),
             sent: Sent::None,
-            address: None,
+            address: principal.address,
         });
     }
 
@@ -255,6 +257,7 @@ impl Actor {
                 user: None,
                 role: Role::Admin,
                 name: "operator".to_owned(),
+                address: None,
             });
         };
         let user = decide::authenticated(snapshot, principal)?
@@ -266,6 +269,7 @@ impl Actor {
             user: Some(user.id),
             role: user.role,
             name: format!("user:{}", user.name),
+            address: principal.address,
         })
     }
 }

@@ -15,7 +15,8 @@ pub struct AuditRecord {
     pub place: Cursor,
     /// When.
     pub at: SystemTime,
-    /// Who: `operator`, `user:NAME`, `link:NUMBER`, or `unproven:"…"` for whoever gave a name they did not prove.
+    /// Who: `operator`, `user:NAME`, `link:NUMBER`, `unproven:"…"` for whoever gave a name they did not prove, or
+    /// `unknown`.
     pub actor: String,
     /// What: `open`, `transfer`, or an administrative act such as `user.add`.
     pub event: String,

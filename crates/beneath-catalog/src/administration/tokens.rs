@@ -56,7 +56,7 @@ impl Administration<'_> {
                 ));
             }
             users::add_token(writing, id, &token_digest(secret.as_bytes()), now, expires)?;
-            audit::act(writing, &acting.name, event, &object)
+            audit::act(writing, &acting, event, &object)
         });
         let ((), revision) = made.inspect_err(|error| self.record_failure(event, &object, error))?;
         Ok(Change {

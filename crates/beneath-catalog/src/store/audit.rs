@@ -5,21 +5,29 @@ use std::fmt;
 use rusqlite::{Connection, Row, Statement};
 
 use super::{Millis, StoreError, revision, statement};
-use crate::administration::{AuditRecord, Cursor};
+use crate::administration::{Acting, AuditRecord, Cursor};
 use crate::error::AdminError;
 use crate::trail::{Actor, Happened, Object};
 
 /// An administrative act, written down in the transaction that acts.
 pub(crate) fn act(
     writing: &Connection,
-    actor: &str,
+    acting: &Acting,
     event: &str,
     object: &dyn fmt::Display,
 ) -> Result<(), AdminError> {
     let revision = revision(writing)?.as_u64();
-    let row = (Millis::now().0, actor, event, object.to_string(), revision);
-    let sql =
-        "INSERT INTO audit (at, actor, event, object, revision, outcome) VALUES (?1, ?2, ?3, ?4, ?5, 'done')";
+    let address = acting.address.map(|address| address.to_string());
+    let row = (
+        Millis::now().0,
+        &acting.name,
+        event,
+        object.to_string(),
+        revision,
+        address,
+    );
+    let sql = "INSERT INTO audit (at, actor, event, object, revision, outcome, address) \
+               VALUES (?1, ?2, ?3, ?4, ?5, 'done', ?6)";
     statement(writing, sql)?.execute(row)?;
     Ok(())
 }

@@ -24,7 +24,8 @@ pub(super) struct Record {
     place: String,
     #[schema(value_type = Time)]
     at: String,
-    /// Who: `operator`, `user:NAME`, `link:NUMBER`, or `unproven:"…"` for whoever gave a name they did not prove.
+    /// Who: `operator`, `user:NAME`, `link:NUMBER`, `unproven:"…"` for whoever gave a name they did not prove, or
+    /// `unknown`.
     actor: String,
     /// What: `open`, `transfer`, or an administrative act such as `user.add`.
     event: String,
