@@ -161,6 +161,52 @@ fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
 }
 
 #[test]
+fn check_names_the_directory_that_the_catalog_has_not_got() {
+    let house = House::build();
+    house.configure("catalog = \"sqlite:gone/catalog.db\"\n[roots.files]\npath = \"files\"\n");
+    for command in [&["check"] as &[_], &["serve"]] {
+        house.run(command).fails(1, &["gone/catalog.db", "no directory"]);
+    }
+}
+
+#[test]
+fn a_taken_address_is_named_also_if_it_is_that_of_the_metrics() {
+    let house = House::build();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for text in [
+        format!("listen = \"{taken}\"\n"),
+        format!("listen = \"127.0.0.1:0\"\n[metrics]\nlisten = \"{taken}\"\n"),
+    ] {
+        house.configure(&format!("{text}[roots.files]\npath = \"files\"\n"));
+        house.run(&["serve"]).fails(1, &[&taken, "in use"]);
+    }
+}
+
+#[test]
+fn every_change_says_in_json_as_of_when_and_how_it_is_effective() {
+    let house = House::build();
+    house
+        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
+        .succeeds();
+    let file = house
+        .run(&["publish", "files:report.txt", "--json"])
+        .published()
+        .id;
+    for command in [
+        &["publish", "files:report.txt"] as &[_],
+        &["link", "create", &file],
+        &["token", "create", "alice"],
+        &["grant", &file, "user:alice"],
+        &["unpublish", &file, "--yes"],
+    ] {
+        let change = &house.json(command)["change"];
+        assert_eq!(change["effective"], "acknowledged", "{command:?}");
+        assert!(change["revision"].as_u64() > Some(1), "{command:?}: {change}");
+    }
+}
+
+#[test]
 fn check_of_a_sound_configuration_succeeds() {
     House::build().run(&["check"]).succeeds();
 }

@@ -115,7 +115,9 @@ impl Catalog {
             store.keep_apart(name, root)?;
         }
         Ok(Self {
-            store: Arc::new(Store::open(store.path(), missing)?),
+            store: Arc::new(
+                Store::open(store.path(), missing).map_err(|error| place::explain(error, store.path()))?,
+            ),
             roots: RwLock::new(roots),
             authenticator: Authenticator::new(&options).map_err(failed)?,
             bound: options.revocation_bound,

@@ -25,6 +25,8 @@ pub struct ConnectError {
 pub enum ConnectErrorKind {
     /// There is no such file, and it was not asked for one to be made.
     Missing,
+    /// Nor is there the directory that it would lie in.
+    NoDirectory,
     /// The file system or the system refuses access.
     Denied,
     /// There is a file, but it is not a catalog: not a database, or another program's. It was not touched.
@@ -119,6 +121,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ConnectErrorKind::Missing => "does not exist",
+            ConnectErrorKind::NoDirectory => "cannot be made",
             ConnectErrorKind::Denied => "cannot be accessed",
             ConnectErrorKind::NotACatalog => "is not a catalog",
             ConnectErrorKind::Newer => "was written by a newer version",

@@ -76,7 +76,7 @@ fn a_directory_and_a_path_through_nothing_are_errors_that_say_so() {
         ConnectErrorKind::NotACatalog
     );
     let error = create(&directory.path().join("missing/catalog.db")).unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::Missing);
+    assert_eq!(error.kind(), ConnectErrorKind::NoDirectory);
     assert!(error.to_string().contains("missing/catalog.db"), "{error}");
 }
 

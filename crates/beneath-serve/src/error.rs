@@ -12,6 +12,7 @@ pub struct Error(Kind);
 #[derive(Debug)]
 enum Kind {
     Listen(io::Error),
+    ListenAt(PathBuf, io::Error),
     File(PathBuf, io::Error),
     Tls(Box<dyn error::Error + Send + Sync>),
 }
@@ -19,6 +20,10 @@ enum Kind {
 impl Error {
     pub(crate) const fn listen(error: io::Error) -> Self {
         Self(Kind::Listen(error))
+    }
+
+    pub(crate) fn listen_at(path: &Path, error: io::Error) -> Self {
+        Self(Kind::ListenAt(path.to_owned(), error))
     }
 
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
@@ -34,6 +39,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Listen(error) => write!(f, "cannot listen: {error}"),
+            Kind::ListenAt(path, error) => write!(f, "cannot listen on {}: {error}", path.display()),
             Kind::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Kind::Tls(error) => write!(f, "cannot use the TLS certificate: {error}"),
         }
@@ -43,7 +49,7 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.0 {
-            Kind::Listen(error) | Kind::File(_, error) => Some(error),
+            Kind::Listen(error) | Kind::ListenAt(_, error) | Kind::File(_, error) => Some(error),
             Kind::Tls(error) => Some(error.as_ref()),
         }
     }

@@ -80,7 +80,8 @@ impl Server {
     ///
     /// If there is something at `path` already, or if nothing can be made there.
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let listener = UnixListener::bind(path).map_err(Error::listen)?;
+        let path = path.as_ref();
+        let listener = UnixListener::bind(path).map_err(|error| Error::listen_at(path, error))?;
         Ok(Self::on(Listener::Unix(listener)))
     }
 

@@ -88,7 +88,7 @@ async fn serve(
         server = server.tls(tls.load()?);
     }
     if let Some(address) = config.metrics {
-        let metrics = Server::bind(address).await?;
+        let metrics = Server::from_listener(bind(address)?)?;
         let stop = stopped.clone().cancelled_owned();
         tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), stop));
     }

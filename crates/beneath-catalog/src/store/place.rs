@@ -28,6 +28,22 @@ pub(crate) fn keep_apart(catalog: &Path, name: &RootName, root: &Root) -> Result
     }
 }
 
+/// What else is missing, if the catalog is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own directory, to say what is wrong"
+)]
+pub(crate) fn explain(error: ConnectError, catalog: &Path) -> ConnectError {
+    let directory = catalog.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match directory {
+        Some(directory) if error.kind() == ConnectErrorKind::Missing && !directory.is_dir() => {
+            let detail = format_args!("there is no directory {}", directory.display());
+            ConnectError::new(catalog, ConnectErrorKind::NoDirectory, detail)
+        }
+        _ => error,
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the operator's own directories, looked at once; to open the catalog is what must not be done"

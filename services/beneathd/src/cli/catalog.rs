@@ -10,7 +10,7 @@ use beneath_catalog::{
 };
 use serde::Serialize;
 
-use super::{Common, Failure, output};
+use super::{Common, Failure};
 use crate::config::Config;
 pub(super) use crate::notation::rfc3339;
 use crate::notation::segment;
@@ -97,12 +97,6 @@ pub(super) fn all_pages<T>(
             None => return Ok(()),
         }
     }
-}
-
-/// The value of a change that is effective everywhere, or a word on who did not say so.
-pub(super) fn settled<T>(change: Change<T>) -> T {
-    output::effect(&change);
-    change.into_value()
 }
 
 fn options(config: &Config) -> Options {

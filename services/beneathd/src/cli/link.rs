@@ -70,7 +70,7 @@ impl Create {
         let change = catalog::act(&self.common, |operator| {
             operator.create_link(&self.id, *self.ttl, self.uses)
         })?;
-        let link = catalog::settled(change);
+        let link = change.value();
         let url = format!(
             "{}/l/{}",
             catalog::base_url(&config, config.listen),
@@ -78,9 +78,8 @@ impl Create {
         );
         let expires = catalog::rfc3339(link.expires());
         let printed = serde_json::json!({ "link": link.id().to_string(), "url": url, "expires": expires });
-        self.common
-            .output()
-            .result(&printed, || format!("{url}\nlink {}, until {expires}", link.id()));
+        let sentence = || format!("{url}\nlink {}, until {expires}", link.id());
+        self.common.output().changed(&printed, sentence, &change);
         Ok(())
     }
 }

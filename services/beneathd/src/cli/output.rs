@@ -54,20 +54,37 @@ impl Output {
 
     /// That something was done to somebody or something, and how it is known that this is effective.
     pub(super) fn done<T>(self, kind: &str, name: &dyn Display, what: &str, change: &Change<T>) {
-        effect(change);
         let name = name.to_string();
+        let printed = serde_json::json!({ kind: name, "done": what });
+        self.changed(&printed, || format!("{kind} {name} {what}"), change);
+    }
+
+    /// What came of a change, and how it is known that it is effective.
+    pub(super) fn changed<T>(
+        self,
+        value: &impl Serialize,
+        sentence: impl FnOnce() -> String,
+        change: &Change<T>,
+    ) {
+        effect(change);
         let effective = match change.unanswered() {
             0 => "acknowledged",
             _ => "bound_passed",
         };
-        let effect = serde_json::json!({ "revision": change.revision().as_u64(), "effective": effective });
-        let printed = serde_json::json!({ kind: name, "done": what, "change": effect });
-        self.result(&printed, || format!("{kind} {name} {what}"));
+        let change = serde_json::json!({ "revision": change.revision().as_u64(), "effective": effective });
+        self.result(&Changed { value, change }, sentence);
     }
 }
 
+#[derive(Serialize)]
+struct Changed<'a, T> {
+    #[serde(flatten)]
+    value: &'a T,
+    change: serde_json::Value,
+}
+
 /// A word on who did not say that a change is effective.
-pub(super) fn effect<T>(change: &Change<T>) {
+fn effect<T>(change: &Change<T>) {
     if change.unanswered() > 0 {
         remark(&format!(
             "{} serving processes did not acknowledge this in time; they may not decide from memory any more",

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use beneath::{EntryKind, RelPath, Root};
-use beneath_catalog::{AdminErrorKind, Entry, Pin, Publication, RootName, Subject};
+use beneath_catalog::{AdminErrorKind, Pin, Publication, RootName, Subject};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
@@ -104,9 +104,8 @@ impl Publish {
                     done => done?,
                 };
                 progress.end(|| {
-                    let entry: Entry = catalog::settled(change);
-                    let file = PublishedFile::new(&entry, &base);
-                    output.result(&file, || file.line());
+                    let file = PublishedFile::new(change.value(), &base);
+                    output.changed(&file, || file.line(), &change);
                 });
             }
             for (path, why) in found.skipped {

@@ -56,13 +56,13 @@ impl Create {
         let change = catalog::act(&self.common, |operator| {
             operator.create_token(&self.user, *self.ttl)
         })?;
-        let token = catalog::settled(change);
+        let token = change.value();
         let printed = serde_json::json!({
             "token": token.reveal(), "user": self.user.as_str(), "expires": catalog::rfc3339(token.expires()),
         });
         self.common
             .output()
-            .result(&printed, || token.reveal().to_owned());
+            .changed(&printed, || token.reveal().to_owned(), &change);
         Ok(())
     }
 }
