@@ -584,3 +584,36 @@ fn groups_and_their_members_are_listed_page_by_page() {
         AdminErrorKind::NotFound
     );
 }
+
+#[test]
+fn nobody_is_called_by_a_name_that_urls_do_not_keep() {
+    let place = Place::new();
+    let operator = place.operator();
+    for name in [".", ".."] {
+        for error in [
+            operator
+                .add_user(&user(name), &password("x"), Role::Reader)
+                .map(drop)
+                .unwrap_err(),
+            operator.add_group(&group(name)).map(drop).unwrap_err(),
+            operator
+                .import_htpasswd(
+                    &format!("{name}:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g="),
+                    Role::Reader,
+                )
+                .map(drop)
+                .unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.kind(), error.field()),
+                (AdminErrorKind::Invalid, Some("name")),
+                "{error}"
+            );
+        }
+    }
+    drop(
+        operator
+            .add_user(&user("..."), &password("x"), Role::Reader)
+            .unwrap(),
+    );
+}

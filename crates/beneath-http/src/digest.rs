@@ -59,22 +59,28 @@ fn preference(headers: &HeaderMap, name: &HeaderName) -> Option<u8> {
         for member in line.to_str().ok()?.split(',') {
             let (key, value) = parse_member(member)?;
             if key == "sha-256" {
-                preference = Some(value); // The last of equal keys counts.
+                preference = value; // The last of equal keys counts.
             }
         }
     }
     preference
 }
 
-/// `key=integer`, where the integer is a preference from 0 to 10; parameters are not defined and not looked at.
-fn parse_member(member: &str) -> Option<(&str, u8)> {
-    let member = member.trim_matches([' ', '\t']);
-    let (key, value) = member.split_once('=')?;
-    let value = value.split(';').next()?;
+/// `key=integer`, where the integer is a preference from 0 to 10; parameters are not defined and not looked at. A key alone
+/// is a dictionary's way to say "true", which is no preference.
+fn parse_member(member: &str) -> Option<(&str, Option<u8>)> {
+    let member = member.trim_matches([' ', '\t']).split(';').next()?;
+    let (key, value) = match member.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (member, None),
+    };
     let is_key = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c);
     if !key.starts_with(|c: char| c.is_ascii_lowercase() || c == '*') || !key.chars().all(is_key) {
         return None;
     }
+    let Some(value) = value else {
+        return Some((key, None));
+    };
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -82,7 +88,7 @@ fn parse_member(member: &str) -> Option<(&str, u8)> {
         .parse()
         .ok()
         .filter(|value| *value <= 10)
-        .map(|value| (key, value))
+        .map(|value| (key, Some(value)))
 }
 
 /// What is known of the SHA-256 of the content.
@@ -153,6 +159,9 @@ mod tests {
             (&["sha-256=5;q=1"], Some(5)),
             (&["sha-512=3"], None),
             (&["sha-256"], None),
+            (&["sha-512, sha-256=10"], Some(10)),
+            (&["sha-512;a=1, sha-256=10"], Some(10)),
+            (&["sha-256=10, sha-256"], None),
             (&["sha-256=11"], None),
             (&["sha-256=-1"], None),
             (&["sha-256=+1"], None),

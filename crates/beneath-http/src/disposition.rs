@@ -50,6 +50,9 @@ fn safe_name(name: &[u8]) -> Cow<'_, str> {
         return name;
     }
     let mut safe: String = name.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
+    if is_windows_device(&safe) {
+        safe.insert(0, '_');
+    }
     shorten(&mut safe);
     let end = trim_end(&safe).len();
     let cut = safe.len() - end;
@@ -58,9 +61,6 @@ fn safe_name(name: &[u8]) -> Cow<'_, str> {
         return Cow::Borrowed("download");
     }
     safe.extend(std::iter::repeat_n('_', cut));
-    if is_windows_device(&safe) {
-        safe.insert(0, '_');
-    }
     Cow::Owned(safe)
 }
 
@@ -215,5 +215,18 @@ mod tests {
         let name = safe_name(long.as_bytes());
         assert!(name.len() <= MAX_NAME);
         assert!(name.ends_with("ä.tar"), "{name}");
+    }
+
+    #[test]
+    fn a_long_name_of_a_device_is_cut_too() {
+        for long in [
+            format!("con.{}", "x".repeat(251)),
+            format!("con.{}.txt", "x".repeat(300)),
+            format!("con{}.txt", " ".repeat(300)),
+            format!("con{}", ".".repeat(300)),
+        ] {
+            let name = safe_name(long.as_bytes());
+            assert!(name.len() <= MAX_NAME && name.starts_with("_con"), "{name}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn add(writing: &Connection, name: &UserName, record: &str, role: Rol
     if let Some(other) = name_of(writing, taken, &uniqueness)? {
         return Err(AdminError::exists(format_args!("user:{other}")));
     }
-    let id = add_subject(writing, "user")?;
+    let id = add_subject(writing, "user", name.as_str())?;
     let sql = "INSERT INTO users (id, name, uniqueness, role, enabled, password, epoch, created) \
                VALUES (?1, ?2, ?3, ?4, 1, ?5, 1, ?6)";
     let row = (
@@ -98,7 +98,7 @@ pub(crate) fn add_group(writing: &Connection, name: &GroupName) -> Result<(), Ad
     if let Some(other) = name_of(writing, taken, &uniqueness)? {
         return Err(AdminError::exists(format_args!("group:{other}")));
     }
-    let id = add_subject(writing, "group")?;
+    let id = add_subject(writing, "group", name.as_str())?;
     let sql = "INSERT INTO groups (id, name, uniqueness, created) VALUES (?1, ?2, ?3, ?4)";
     statement(writing, sql)?.execute((id, name.as_str(), uniqueness, Millis::now().0))?;
     Ok(())
@@ -201,7 +201,14 @@ pub(crate) fn remove_tokens(writing: &Connection, user: UserId) -> Result<usize,
     Ok(statement(writing, "DELETE FROM tokens WHERE user = ?1")?.execute([user.0])?)
 }
 
-fn add_subject(writing: &Connection, kind: &str) -> Result<i64, StoreError> {
+fn add_subject(writing: &Connection, kind: &str, name: &str) -> Result<i64, AdminError> {
+    // Clients take them for steps in a URL, so that nobody could name who is called so.
+    if matches!(name, "." | "..") {
+        return Err(AdminError::invalid(
+            "name",
+            "is the name of a folder in every folder",
+        ));
+    }
     let sql = "INSERT INTO subjects (kind) VALUES (?1) RETURNING id";
     Ok(statement(writing, sql)?.query_row([kind], |row| row.get(0))?)
 }
