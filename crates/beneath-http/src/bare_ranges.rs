@@ -15,13 +15,16 @@ pub enum BareRanges {
     /// that clients were given an earlier version: `wget -c`, `curl -C -` and aria2 send no If-Range, and would
     /// splice the two. Sending the whole instead is no help: `wget` skips what it thinks it has. Nor is a 416, which it
     /// takes for "complete".
+    ///
+    /// What a browser's media element asks for (`Sec-Fetch-Dest: video` or `audio`) is served all the same: it seeks without
+    /// If-Range, and compares the entity tags of what it gets.
     FromTheStart,
 }
 
 impl BareRanges {
     /// Whether the range of this request may not be served from the middle of the file.
     pub(crate) fn doubts(self, headers: &HeaderMap) -> bool {
-        self == Self::FromTheStart && may_splice(headers)
+        self == Self::FromTheStart && may_splice(headers) && !is_for_a_player(headers)
     }
 }
 
@@ -30,6 +33,12 @@ impl BareRanges {
 fn may_splice(headers: &HeaderMap) -> bool {
     let of_the_end = |value: &HeaderValue| value.as_bytes().windows(2).any(|pair| pair == b"=-");
     !names_a_version(headers) && !headers.get(RANGE).is_some_and(of_the_end)
+}
+
+/// Players check for themselves that all they get is of one version.
+fn is_for_a_player(headers: &HeaderMap) -> bool {
+    let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    matches!(destination, Some(b"video" | b"audio"))
 }
 
 fn names_a_version(headers: &HeaderMap) -> bool {

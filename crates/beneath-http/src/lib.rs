@@ -9,7 +9,7 @@
 //! use http::{Request, Response};
 //!
 //! fn download<B>(root: &Root, request: &Request<B>) -> Result<Response<FileBody>, Error> {
-//!     let path = RelPath::parse(request.uri().path().trim_start_matches('/'))?; // only downwards
+//!     let path = RelPath::parse(request.uri().path().strip_prefix('/').unwrap_or_default())?; // only downwards
 //!     let file = root.open(&path)?; // check and use are one openat2
 //!     Ok(FileResponse::new(file).named("report.pdf").respond(request))
 //! }

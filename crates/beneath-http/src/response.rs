@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use beneath::{Metadata, Source};
+use beneath::{Metadata, Source, Timestamp};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, TRAILER, VARY,
@@ -41,6 +41,12 @@ const GONE_AT_ONCE: u64 = 1024 * 1024;
 
 /// The longest body that is hashed for a second reading, in bytes: reading it again must not hold a thread for minutes.
 const MAX_READ_AGAIN: u64 = 1024 * 1024 * 1024;
+
+/// The SHA-256 of no bytes.
+const OF_NOTHING: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
 
 /// Nothing that is shown may run, load or post anything. The media and style sources are for what browsers wrap around a bare
 /// picture, film or text.
@@ -160,13 +166,15 @@ impl FileResponse {
     }
 
     /// As [`sha256`](Self::sha256), and the last bytes of the whole file are withheld until what was sent has this digest: a file
-    /// that was tampered with never completes. A range cannot be verified and is not.
+    /// that was tampered with never completes, and one that was emptied is answered 500. A range that is not the whole cannot be
+    /// verified and is not.
     pub const fn verified_sha256(mut self, digest: [u8; 32]) -> Self {
         self.digest = Known::Promise(digest);
         self
     }
 
-    /// Cache-Control, on every answer that tells something of the file.
+    /// Cache-Control, on 200, 206 and 304. What tells that a request could not be met (412, 416, 428) no cache may give
+    /// to others.
     pub fn cache_control(mut self, value: HeaderValue) -> Self {
         self.cache_control = Some(value);
         self
@@ -203,7 +211,7 @@ impl FileResponse {
         self
     }
 
-    /// The answer: 200, 206, 304, 405, 412 or 416, complete but for Date and what frames the message, which are the server's.
+    /// The answer: 200, 206, 304, 405, 412, 416 or 428, complete but for Date and what frames the message, which are the server's.
     ///
     /// Does no I/O: everything was asked when the file was opened, and reading begins when the body is polled.
     pub fn respond(self, request: &impl RequestHead) -> Response<FileBody> {
@@ -239,12 +247,18 @@ impl FileResponse {
             X_CONTENT_TYPE_OPTIONS,
             const { HeaderValue::from_static("nosniff") },
         );
+        if current.len == 0 && self.digest.promised().is_some_and(|digest| digest != OF_NOTHING) {
+            answer.broken_promise();
+            return answer.response;
+        }
         let doubtful = self.bare_ranges.doubts(request.headers());
         match plan(request.method(), request.headers(), &current, self.max_ranges) {
             Plan::Part(range) if doubtful && range.first() > 0 => answer.precondition_required(),
             Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
             Plan::Whole => self.send_whole(&mut answer),
             Plan::Part(range) => self.send_part(&mut answer, range),
+            // Clients decode what has a Content-Encoding, and the lines between the parts are not in it.
+            Plan::Parts(_) if self.content_encoding.is_some() => self.send_whole(&mut answer),
             Plan::Parts(ranges) => self.send_parts(&mut answer, &ranges),
             Plan::NotModified => self.not_modified(&mut answer),
             Plan::MethodNotAllowed => answer.method_not_allowed(),
@@ -283,7 +297,10 @@ impl FileResponse {
         answer.set(CONTENT_TYPE, media_type.as_header_value().clone());
         let (first, last, len) = (range.first(), range.last(), answer.current.len);
         answer.set_text(CONTENT_RANGE, format_args!("bytes {first}-{last}/{len}"));
-        let checks = answer.checks(Some(range));
+        let mut checks = answer.checks(Some(range));
+        if range.len() == len {
+            checks.expected = self.digest.promised();
+        }
         answer.send(range.len(), &checks, |checks| {
             Transfer::of_range(self.source, range, checks)
         });
@@ -315,14 +332,14 @@ impl FileResponse {
     /// 412 (§15.5.13), with what the client needs to see what is there now.
     fn precondition_failed(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::PRECONDITION_FAILED);
-        self.say_validators(answer);
+        self.say_what_is_there(answer);
         answer.set(CONTENT_LENGTH, HeaderValue::from(0));
     }
 
     /// 416 (§15.5.17), with the length that ranges must respect.
     fn range_not_satisfiable(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::RANGE_NOT_SATISFIABLE);
-        self.say_validators(answer);
+        self.say_what_is_there(answer);
         let len = answer.current.len;
         answer.set_text(CONTENT_RANGE, format_args!("bytes */{len}"));
         answer.set(CONTENT_LENGTH, HeaderValue::from(0));
@@ -360,6 +377,17 @@ impl FileResponse {
             if let Some(value) = value {
                 answer.set(name, value.clone());
             }
+        }
+    }
+
+    /// The validators, where the request could not be met. What a cache may do with the file it may not do with that: it would be
+    /// given to others, who asked for less.
+    fn say_what_is_there(&self, answer: &mut Answer<'_, impl RequestHead>) {
+        self.say_validators(answer);
+        let asks_each_time = |value: &str| value.contains("no-store") || value.contains("no-cache");
+        let value = self.cache_control.as_ref().map(HeaderValue::to_str);
+        if value.is_some_and(|value| !value.is_ok_and(asks_each_time)) {
+            answer.not_to_be_kept();
         }
     }
 
@@ -442,10 +470,21 @@ impl<R: RequestHead> Answer<'_, R> {
         *self.response.status_mut() = status;
     }
 
+    fn not_to_be_kept(&mut self) {
+        self.set(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+    }
+
     /// 428 (RFC 6585 §3), which no cache may keep. Without a validator, for the client holds none.
     fn precondition_required(&mut self) {
         self.status(StatusCode::PRECONDITION_REQUIRED);
-        self.set(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+        self.not_to_be_kept();
+        self.set(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+
+    /// 500: of an empty file there is no last byte to withhold.
+    fn broken_promise(&mut self) {
+        self.status(StatusCode::INTERNAL_SERVER_ERROR);
+        self.not_to_be_kept();
         self.set(CONTENT_LENGTH, HeaderValue::from(0));
     }
 
@@ -470,17 +509,18 @@ impl<R: RequestHead> Answer<'_, R> {
     }
 
     fn checks(&self, range: Option<ByteRange>) -> Checks {
-        let age = self
-            .metadata
-            .modified()
-            .to_system_time()
-            .and_then(|modified| self.now.duration_since(modified).ok());
-        let within = |limit: Duration| age.filter(|age| *age < limit);
+        let since = |then: Timestamp| {
+            let then = then.to_system_time();
+            then.and_then(|then| self.now.duration_since(then).ok())
+        };
+        // The time of modification may have been put back.
+        let ages = [self.metadata.modified(), self.metadata.changed()].map(since);
+        let youngest = ages.iter().flatten().min();
         Checks {
-            settle: within(TICK).map_or(Duration::ZERO, |age| TICK - age),
+            settle: youngest.map_or(Duration::ZERO, |age| TICK.saturating_sub(*age)),
             collect: match range {
                 Some(range) if range.len() > MAX_READ_AGAIN => Collect::Never,
-                Some(_) if within(BEING_WRITTEN).is_some() => Collect::Always,
+                Some(_) if ages[0].is_some_and(|age| age < BEING_WRITTEN) => Collect::Always,
                 Some(range) if range.len() > GONE_AT_ONCE => Collect::WhileSlow,
                 _ => Collect::Never,
             },

@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
-use crate::{Disposition, FileBody, FileResponse, digest};
+use crate::{BareRanges, Disposition, FileBody, FileResponse, digest};
 
 use coding::Accepted;
 pub use coding::Coding;
@@ -80,7 +80,8 @@ use target::Target;
 ///
 /// Clients that resume without If-Range (`wget -c`, `curl -C -`, aria2) splice two versions if the file was replaced meanwhile.
 /// For an hour after this service has seen a name change its file, a range that says no version and could be the rest of
-/// another is answered 428 (RFC 6585 §3), and such a client gives up. It cannot know of replacements from before it was made, nor
+/// another is answered 428 (RFC 6585 §3), and such a client gives up; see [`BareRanges::FromTheStart`] for what is served all the
+/// same, and [`bare_ranges`](ServeRoot::bare_ranges) to turn this off. It cannot know of replacements from before it was made, nor
 /// of what another process sent; and a file that grows counts as one that changed.
 ///
 /// # Cost
@@ -101,6 +102,8 @@ struct Options {
     precompressed: Vec<Coding>,
     cache_control: Option<HeaderValue>,
     text_is_utf8: bool,
+    /// After a replacement.
+    bare_ranges: BareRanges,
     /// In bytes: the longest file that is hashed for who wants its digest.
     digests_up_to: u64,
 }
@@ -113,6 +116,7 @@ impl ServeRoot {
             precompressed: Vec::new(),
             cache_control: None,
             text_is_utf8: false,
+            bare_ranges: BareRanges::FromTheStart,
             digests_up_to: 0,
         };
         Self {
@@ -134,7 +138,8 @@ impl ServeRoot {
     /// preference among those the request weighs alike (RFC 9110 §12.5.3).
     ///
     /// A sibling is opened beneath the same root, has its own length and entity tag, and keeps the media type of the
-    /// file it stands for. Every answer then carries `Vary: accept-encoding`. Nothing is compressed on the way.
+    /// file it stands for. Every answer then carries `Vary: accept-encoding`. Nothing is compressed on the way, and nothing tells
+    /// that a sibling is older than its file: whoever changes one has to change the other.
     #[must_use]
     pub fn precompressed(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
         Arc::make_mut(&mut self.options).precompressed = codings.into_iter().collect();
@@ -145,6 +150,14 @@ impl ServeRoot {
     #[must_use]
     pub fn cache_control(mut self, value: HeaderValue) -> Self {
         Arc::make_mut(&mut self.options).cache_control = Some(value);
+        self
+    }
+
+    /// With [`BareRanges::Serve`], ranges that say no version are served also after a file was replaced: for clients that check by
+    /// themselves that all they got is of one version.
+    #[must_use]
+    pub fn bare_ranges(mut self, bare_ranges: BareRanges) -> Self {
+        Arc::make_mut(&mut self.options).bare_ranges = bare_ranges;
         self
     }
 
@@ -261,7 +274,10 @@ impl Options {
         digest: Option<[u8; 32]>,
         memory: &Memory,
     ) -> Response<FileBody> {
-        let bare_ranges = memory.note(&found);
+        let bare_ranges = match memory.note(&found) {
+            BareRanges::Serve => BareRanges::Serve,
+            BareRanges::FromTheStart => self.bare_ranges,
+        };
         let name = found.published.file_name();
         let mut response = FileResponse::new(found.file)
             .named(name)

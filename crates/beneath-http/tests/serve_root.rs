@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use beneath::{Policy, RelPath, Root, Symlinks, ambient_authority};
-use beneath_http::{Coding, ServeRoot};
+use beneath_http::{BareRanges, Coding, ServeRoot};
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -218,6 +218,67 @@ fn cache_control_is_said_of_files_and_not_of_refusals() {
         "public, max-age=3600, immutable"
     );
     assert_eq!(get(addr, "/missing", &[]).field("cache-control"), "no-store");
+    // Whoever asks without them must not be given these from a cache.
+    for (line, status) in [("If-Match: \"x\"", 412), ("Range: bytes=1-", 416)] {
+        let reply = get(addr, "/x", &[line]);
+        assert_eq!(
+            (reply.status, reply.field("cache-control")),
+            (status, "no-store"),
+            "{line}"
+        );
+        assert_ne!(reply.field("etag"), "", "{line}");
+    }
+}
+
+#[test]
+fn a_directory_is_told_by_its_index_in_any_form_that_is_accepted() {
+    let tree = Tree::new();
+    tree.file("d/index.html.br", "b");
+    let addr = site(ServeRoot::new(root(&tree)).precompressed([Coding::Brotli]));
+    assert_eq!(get(addr, "/d", &["Accept-Encoding: br"]).status, 307);
+    assert_eq!(get(addr, "/d/", &["Accept-Encoding: br"]).status, 200);
+    get(addr, "/d", &[]).assert_refused("in no form that is accepted");
+}
+
+#[test]
+fn several_ranges_of_what_has_to_be_decoded_are_the_whole() {
+    let tree = Tree::new();
+    tree.file("x", "0123456789").file("x.gz", "0123456789");
+    let addr = site(ServeRoot::new(root(&tree)).precompressed([Coding::Gzip]));
+    let range = "Range: bytes=0-1,5-6";
+    assert_eq!(get(addr, "/x", &[range]).status, 206, "the control");
+    let reply = get(addr, "/x", &[range, "Accept-Encoding: gzip"]);
+    assert_eq!((reply.status, reply.field("content-encoding")), (200, "gzip"));
+    let one = get(addr, "/x", &["Range: bytes=0-1", "Accept-Encoding: gzip"]);
+    assert_eq!((one.status, &*one.body), (206, &b"01"[..]));
+}
+
+#[test]
+fn who_only_changed_attributes_replaced_nothing_and_players_seek_whatever_happened() {
+    const FROM: &str = "Range: bytes=3-";
+    let tree = Tree::new();
+    tree.file("v.mp4", "version one");
+    let [strict, lenient] = [BareRanges::FromTheStart, BareRanges::Serve]
+        .map(|bare_ranges| site(ServeRoot::new(root(&tree)).bare_ranges(bare_ranges)));
+    for addr in [strict, lenient] {
+        assert_eq!(get(addr, "/v.mp4", &[]).status, 200);
+    }
+    let path = tree.root().join("v.mp4");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::hard_link(&path, tree.root().join("backup")).unwrap();
+    assert_eq!(get(strict, "/v.mp4", &[FROM]).status, 206);
+    tree.file("new", "version two");
+    std::fs::rename(tree.root().join("new"), &path).unwrap();
+    assert_eq!(get(strict, "/v.mp4", &[FROM]).status, 428, "the control");
+    assert_eq!(
+        get(strict, "/v.mp4", &[FROM, "Sec-Fetch-Dest: video"]).status,
+        206
+    );
+    assert_eq!(
+        get(strict, "/v.mp4", &[FROM, "Sec-Fetch-Dest: document"]).status,
+        428
+    );
+    assert_eq!(get(lenient, "/v.mp4", &[FROM]).status, 206);
 }
 
 #[test]

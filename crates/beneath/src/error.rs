@@ -165,6 +165,10 @@ impl std::error::Error for Error {}
 impl From<Error> for io::Error {
     /// Keeps the errno where there is one; otherwise the kind and the sentence.
     fn from(error: Error) -> Self {
+        // Not EAGAIN, after which a reader would wait to be woken.
+        if error.kind == ErrorKind::Busy {
+            return Self::new(io::ErrorKind::ResourceBusy, error);
+        }
         if let Some(errno) = error.raw_os_error() {
             return Self::from_raw_os_error(errno);
         }

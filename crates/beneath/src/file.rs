@@ -99,6 +99,12 @@ impl File {
             return Err(Error::new(ErrorKind::NotRegular, "not a regular file"));
         }
         policy.judge(&metadata)?;
+        if metadata.len() == 0 && !sys::is_empty(fd.as_fd()) {
+            return Err(Error::new(
+                ErrorKind::NotRegular,
+                "its file system does not say how long it is",
+            ));
+        }
         Ok(Self {
             fd: Descriptor::Own(fd),
             metadata,

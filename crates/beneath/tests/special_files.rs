@@ -389,3 +389,22 @@ impl Lease {
         Self(holder)
     }
 }
+
+#[test]
+fn what_says_it_is_empty_and_is_not_is_no_regular_file() {
+    let root = Root::open_ambient("/proc", ambient_authority()).unwrap();
+    // The second would wait for the kernel to say something.
+    for name in ["version", "kmsg"] {
+        let error = root.open(&beneath::RelPath::parse(name).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRegular, "{name}: {error}");
+    }
+    for folder in ["/dev/shm", "/tmp"] {
+        let directory = tempfile::tempdir_in(folder).unwrap();
+        std::fs::write(directory.path().join("empty"), "").unwrap();
+        let root = Root::open_ambient(directory.path(), ambient_authority()).unwrap();
+        assert!(
+            root.open(&beneath::RelPath::parse("empty").unwrap()).is_ok(),
+            "{folder}"
+        );
+    }
+}

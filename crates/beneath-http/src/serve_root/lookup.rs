@@ -44,7 +44,7 @@ impl Lookup {
     /// answer says so and does not change its form.
     pub(super) fn run(&self, open: impl Fn(&RelPath) -> Result<File, Error>) -> Result<Found, Miss> {
         for &coding in &self.accepted.codings {
-            match self.sibling(coding).and_then(|sibling| open(&sibling)) {
+            match sibling(&self.published, coding).and_then(|sibling| open(&sibling)) {
                 Ok(file) => return Ok(self.found(file, Some(coding))),
                 Err(error) if is_missing(error.kind()) => {}
                 Err(error) => return Err(error.into()),
@@ -58,13 +58,21 @@ impl Lookup {
         }
     }
 
-    /// A directory without an index file looks like nothing at all.
+    /// A directory without an index file, in any form that the request accepts, looks like nothing at all.
     fn directory(&self, open: impl Fn(&RelPath) -> Result<File, Error>) -> Miss {
-        match self.index.as_ref().map(open) {
-            Some(Ok(_)) => Miss::Directory(self.published.clone()),
-            Some(Err(error)) => error.into(),
-            None => Miss::Unopened(ErrorKind::NotRegular),
+        let Some(index) = &self.index else {
+            return Miss::Unopened(ErrorKind::NotRegular);
+        };
+        let coded = self.accepted.codings.iter().map(|coding| sibling(index, *coding));
+        let mut last = ErrorKind::NotFound;
+        for index in std::iter::once(Ok(index.clone())).chain(coded) {
+            match index.and_then(|index| open(&index)) {
+                Ok(_) => return Miss::Directory(self.published.clone()),
+                Err(error) if is_missing(error.kind()) => last = error.kind(),
+                Err(error) => return error.into(),
+            }
         }
+        Miss::Unopened(last)
     }
 
     fn found(&self, file: File, coding: Option<Coding>) -> Found {
@@ -74,10 +82,10 @@ impl Lookup {
             published: self.published.clone(),
         }
     }
+}
 
-    fn sibling(&self, coding: Coding) -> Result<RelPath, Error> {
-        RelPath::parse([self.published.as_bytes(), coding.suffix()].concat())
-    }
+fn sibling(of: &RelPath, coding: Coding) -> Result<RelPath, Error> {
+    RelPath::parse([of.as_bytes(), coding.suffix()].concat())
 }
 
 fn is_missing(kind: ErrorKind) -> bool {
@@ -160,6 +168,9 @@ mod tests {
         let (opened, found) = run(&lookup("d", &[]), &["d/index.html"]);
         assert_eq!(opened, ["d", "d/index.html"]);
         assert!(matches!(found, Err(Miss::Directory(name)) if name == path("d")));
+        let (opened, found) = run(&lookup("d", &[Coding::Gzip]), &["d/index.html.gz"]);
+        assert_eq!(opened, ["d.gz", "d", "d/index.html", "d/index.html.gz"]);
+        assert!(matches!(found, Err(Miss::Directory(_))));
         let (_, found) = run(&lookup("d", &[]), &["d/other"]);
         assert!(matches!(found, Err(Miss::Unopened(ErrorKind::NotFound))));
     }

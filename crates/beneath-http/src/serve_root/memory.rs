@@ -20,7 +20,10 @@ const DOUBT: Duration = Duration::from_secs(3600);
 /// beginning of, and splice whatever they get to it. Whoever was sent an earlier version by this name, was sent it by this
 /// memory's knowledge; for a while after such a replacement, a range that says nothing is refused.
 ///
-/// Bounded: 4,096 names, 32 bytes each. The place of a name cannot be guessed, so nobody can drive a name out with a
+/// A new mode, owner or number of links is no replacement: there the time of modification is the same, and the new time of change is
+/// explained.
+///
+/// Bounded: 4,096 names, 56 bytes each. The place of a name cannot be guessed, so nobody can drive a name out with a
 /// chosen one.
 pub(super) struct Memory {
     places: Box<[Mutex<Place>]>,
@@ -30,7 +33,9 @@ pub(super) struct Memory {
 #[derive(Clone, Copy, Default)]
 struct Place {
     name: u64,
-    version: u64,
+    content: u64,
+    attributes: u64,
+    changed: u64,
     replaced: Option<Instant>,
 }
 
@@ -50,7 +55,8 @@ impl Memory {
     fn note_at(&self, found: &Found, now: Instant) -> BareRanges {
         let metadata = found.file.metadata();
         let name = self.hasher.hash_one((&found.published, found.coding));
-        let version = self.hasher.hash_one((metadata.identity(), metadata.version()));
+        let content = (metadata.identity(), metadata.len(), metadata.modified());
+        let attributes = (metadata.mode(), metadata.uid(), metadata.gid(), metadata.links());
         let Some(place) = usize::try_from(name % PLACES as u64)
             .ok()
             .and_then(|at| self.places.get(at))
@@ -58,21 +64,31 @@ impl Memory {
             return BareRanges::Serve;
         };
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut replaced = place.replaced.filter(|&then| now.duration_since(then) < DOUBT);
-        if place.name != name {
-            replaced = None;
-        } else if place.version != version {
-            replaced = Some(now);
-        }
-        *place = Place {
+        let mut seen = Place {
             name,
-            version,
-            replaced,
+            content: self.hasher.hash_one(content),
+            attributes: self.hasher.hash_one(attributes),
+            changed: self.hasher.hash_one(metadata.changed()),
+            replaced: None,
         };
-        match replaced {
+        if place.name == name {
+            seen.replaced = match seen.replaces(&place) {
+                true => Some(now),
+                false => place.replaced.filter(|&then| now.duration_since(then) < DOUBT),
+            };
+        }
+        *place = seen;
+        match seen.replaced {
             Some(_) => BareRanges::FromTheStart,
             None => BareRanges::Serve,
         }
+    }
+}
+
+impl Place {
+    fn replaces(&self, before: &Self) -> bool {
+        let unexplained = self.changed != before.changed && self.attributes == before.attributes;
+        self.content != before.content || unexplained
     }
 }
 
@@ -83,10 +99,51 @@ impl fmt::Debug for Memory {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests build their own trees by name")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use beneath::{RelPath, Root, ambient_authority};
 
     use super::{BareRanges, DOUBT, Found, Instant, Memory};
+
+    #[test]
+    fn a_new_mode_or_link_is_no_replacement_and_a_time_that_was_put_back_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        let root = Root::open_ambient(directory.path(), ambient_authority()).unwrap();
+        let (memory, now) = (Memory::new(), Instant::now());
+        let note = || {
+            let published = RelPath::parse("x").unwrap();
+            let file = root.open(&published).unwrap();
+            let coding = None;
+            memory.note_at(
+                &Found {
+                    file,
+                    coding,
+                    published,
+                },
+                now,
+            )
+        };
+        std::fs::write(&path, "one").unwrap();
+        let published = RelPath::parse("x").unwrap();
+        let modified = *root.open(&published).unwrap().metadata();
+        let modified = modified.modified().to_system_time().unwrap();
+        assert_eq!(note(), BareRanges::Serve);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(note(), BareRanges::Serve, "another mode");
+        std::fs::hard_link(&path, directory.path().join("backup")).unwrap();
+        assert_eq!(note(), BareRanges::Serve, "another link");
+        std::fs::write(&path, "two").unwrap();
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(modified).unwrap();
+        assert_eq!(
+            note(),
+            BareRanges::FromTheStart,
+            "rewritten, and its time put back"
+        );
+    }
 
     #[test]
     fn a_range_is_doubted_for_a_while_after_the_file_was_replaced() {

@@ -253,6 +253,32 @@ async fn a_file_that_is_not_what_it_should_be_never_completes() {
 }
 
 #[tokio::test]
+async fn a_range_that_is_the_whole_is_verified_as_the_whole_is() {
+    let fixture = Fixture::new(LEN, Age::Settled);
+    for (range, completes) in [("bytes=0-", false), ("bytes=0-0", true)] {
+        let request = Request::get("/").header("range", range).body(()).unwrap();
+        let response = FileResponse::new(fixture.open())
+            .verified_sha256([0; 32])
+            .respond(&request);
+        assert_eq!(response.status(), 206);
+        let ended = rest(&mut response.into_body(), &mut Vec::new()).await;
+        assert_eq!(ended.is_ok(), completes, "{range}");
+    }
+}
+
+#[test]
+fn a_file_that_was_emptied_has_not_the_digest_it_should_have() {
+    let fixture = Fixture::new(0, Age::Settled);
+    let nothing: [u8; 32] = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new()).into();
+    for (digest, status) in [(nothing, 200), ([0; 32], 500)] {
+        let response = FileResponse::new(fixture.open()).verified_sha256(digest);
+        let response = response.respond(&Request::new(()));
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key("etag"), status == 200);
+    }
+}
+
+#[tokio::test]
 async fn a_known_digest_settles_what_happens_to_a_file_of_any_age() {
     let len = 300_007;
     let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(
