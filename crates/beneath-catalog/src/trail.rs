@@ -215,24 +215,23 @@ impl Trail {
         let mut left = Pruned::Some;
         loop {
             let idle = pending.is_empty() && left != Pruned::Some;
-            self.fill(&mut batch, if idle { IDLE } else { PAUSE });
-            let (stopping, added) = (batch.stopping, batch.events.len());
-            pending.add(&mut batch);
+            self.fill(&mut batch, &mut pending, if idle { IDLE } else { PAUSE });
+            let count = pending.records.len();
             let written = self.write(connection, &mut pending);
-            if stopping {
+            if batch.stopping {
                 return;
             }
             if written.is_err() {
                 std::thread::sleep(PAUSE);
             }
             // More than was written, so that what is due for removal becomes less.
-            left = prune(connection, retention, 2 + 2 * added / 1000);
+            left = prune(connection, retention, 2 + 2 * count / 1000);
         }
     }
 
-    /// Waits for something to write, and longer for more of it: each write makes every reader's cache start anew. If
-    /// nothing comes within `idle` there is nothing to write.
-    fn fill(&self, batch: &mut Queue, idle: Duration) {
+    /// Waits for something to write, and longer for more of it: each write makes every reader's cache start anew, and what happens
+    /// again and again becomes fewer records. If nothing comes within `idle` there is nothing to write.
+    fn fill(&self, batch: &mut Queue, pending: &mut Pending, idle: Duration) {
         let mut queue = lock(&self.queue);
         let nothing = |queue: &mut Queue| queue.is_empty() && !queue.stopping;
         queue = match self.filled.wait_timeout_while(queue, idle, nothing) {
@@ -240,19 +239,28 @@ impl Trail {
             Err(poisoned) => poisoned.into_inner().0,
         };
         for _ in 0..PAUSES {
-            if queue.stopping || queue.is_empty() {
+            if queue.stopping || queue.ended || queue.is_empty() && pending.is_empty() {
+                break;
+            }
+            if queue.events.len() > MAX_QUEUED / 4 {
+                std::mem::swap(&mut *queue, batch);
+                queue.stopping = batch.stopping;
+                drop(queue);
+                pending.add(batch);
+                queue = lock(&self.queue);
+            }
+            if pending.records.len() > MAX_QUEUED / 2 {
                 break;
             }
             // Asleep, not waiting: whoever adds need not wake anybody.
             drop(queue);
             std::thread::sleep(PAUSE);
             queue = lock(&self.queue);
-            if queue.ended || queue.events.len() > MAX_QUEUED / 2 {
-                break;
-            }
         }
         std::mem::swap(&mut *queue, batch);
         queue.stopping = batch.stopping;
+        drop(queue);
+        pending.add(batch);
     }
 
     /// In short transactions: whoever changes something waits for none of them long. What could not be written stays pending.
@@ -286,16 +294,12 @@ impl Pending {
     fn add(&mut self, batch: &mut Queue) {
         self.ended |= std::mem::take(&mut batch.ended);
         self.dropped += std::mem::take(&mut batch.dropped);
-        let records = happened::gather(&mut batch.events);
+        self.records.extend(batch.events.drain(..).map(Happened::once));
         // Keeps the room for a batch of usual length.
         batch.events.shrink_to(USUAL);
-        for record in records {
-            if self.records.len() < MAX_QUEUED {
-                self.records.push(record);
-            } else {
-                self.dropped += record.times;
-            }
-        }
+        happened::gather(&mut self.records);
+        let beyond = self.records.len().min(MAX_QUEUED)..;
+        self.dropped += self.records.drain(beyond).map(|record| record.times).sum::<u64>();
     }
 
     const fn is_empty(&self) -> bool {

@@ -560,7 +560,9 @@ fn what_a_flood_keeps_out_of_the_trail_is_counted_there() {
     let foreign = rusqlite::Connection::open(place.database()).unwrap();
     foreign.busy_timeout(Duration::from_secs(5)).unwrap();
     foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
-    for _ in 0..FLOOD {
+    for number in 0..FLOOD {
+        // The same again and again would be one record.
+        let id = format!("{number:0>21}A").parse().unwrap();
         place.catalog.open(&forged, &id).unwrap_err();
     }
     // So long that writing has failed twice.

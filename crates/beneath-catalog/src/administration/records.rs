@@ -33,8 +33,8 @@ pub struct AuditRecord {
     pub bytes: Option<u64>,
     /// Where the request came from.
     pub address: Option<String>,
-    /// How often it happened within half a second, all bytes counted: 1 unless there was too much to be written down one by one,
-    /// which is some thousand decisions in half a second.
+    /// How often it happened, all bytes counted: 1 unless there was too much to be written down one by one, which is some thousand
+    /// decisions in half a second (or in the time for which nothing could be written).
     pub times: u64,
 }
 

@@ -15,55 +15,52 @@ pub(crate) struct Happened {
 }
 
 impl Happened {
-    const fn once(event: Event, bytes: Option<u64>) -> Self {
+    pub(super) fn once(event: Event) -> Self {
         Self {
+            bytes: event.sent.when_written(),
             event,
-            bytes,
             times: 1,
         }
     }
 
-    fn again(&mut self, bytes: Option<u64>) {
-        self.bytes = self.bytes.zip(bytes).map(|(all, more)| all.saturating_add(more));
-        self.times += 1;
+    fn again(&mut self, more: &Self) {
+        self.bytes = self
+            .bytes
+            .zip(more.bytes)
+            .map(|(all, more)| all.saturating_add(more));
+        self.times += more.times;
     }
 }
 
-/// Takes the events of one batch: one record for each, or, where they are very many, for the same to the same by the same, in the
-/// order in which each happened first. Gives way to whoever waits for this processor.
-pub(super) fn gather(events: &mut Vec<Event>) -> Vec<Happened> {
-    if events.len() <= MANY {
-        let each = events.drain(..).map(|event| {
-            let bytes = event.sent.when_written();
-            Happened::once(event, bytes)
-        });
-        return each.collect();
+/// Where they are very many: makes one record of the same to the same by the same, in the order in which each happened first. Gives
+/// way to whoever waits for this processor.
+pub(super) fn gather(records: &mut Vec<Happened>) {
+    if records.len() <= MANY {
+        return;
     }
-    let mut places: Vec<(usize, Option<u64>)> = Vec::with_capacity(events.len());
+    let mut places: Vec<usize> = Vec::with_capacity(records.len());
     let mut seen: HashMap<_, usize, RandomState> = HashMap::default();
-    for events in events.chunks(MANY) {
-        for event in events {
-            let bytes = event.sent.when_written();
+    for records in records.chunks(MANY) {
+        for Happened { event, bytes, .. } in records {
             let next = seen.len();
             // What is still under way is told from what has ended.
-            let place = seen.entry((event.what(), bytes.is_some())).or_insert(next);
-            places.push((*place, bytes));
+            places.push(*seen.entry((event.what(), bytes.is_some())).or_insert(next));
         }
         std::thread::yield_now();
     }
-    let mut records: Vec<Happened> = Vec::with_capacity(seen.len());
+    let mut gathered: Vec<Happened> = Vec::with_capacity(seen.len());
     drop(seen);
-    for (at, (event, (place, bytes))) in events.drain(..).zip(places).enumerate() {
-        match records.get_mut(place) {
-            None => records.push(Happened::once(event, bytes)),
-            Some(same) => same.again(bytes),
+    for (at, (record, place)) in records.drain(..).zip(places).enumerate() {
+        match gathered.get_mut(place) {
+            None => gathered.push(record),
+            Some(same) => same.again(&record),
         }
         if at.is_multiple_of(MANY) {
             std::thread::yield_now();
         }
     }
-    records
+    *records = gathered;
 }
 
-/// Above so many in one batch, the same thing again and again is one record. So many take some hundred microseconds.
+/// Above so many at once, the same thing again and again is one record. So many take some hundred microseconds.
 const MANY: usize = 1024;

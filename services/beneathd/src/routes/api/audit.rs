@@ -42,7 +42,7 @@ pub(super) struct Record {
     bytes: Option<u64>,
     /// Where the request came from.
     address: Option<String>,
-    /// How often it happened within half a second, all bytes counted: 1 unless there was too much to be written down one by one.
+    /// How often it happened, all bytes counted: 1 unless there was too much within half a second to be written down one by one.
     #[schema(minimum = 1)]
     times: u64,
 }
