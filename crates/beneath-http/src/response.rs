@@ -213,7 +213,8 @@ impl FileResponse {
 
     /// The answer: 200, 206, 304, 405, 412, 416 or 428, complete but for Date and what frames the message, which are the server's.
     ///
-    /// Does no I/O: everything was asked when the file was opened, and reading begins when the body is polled.
+    /// Does no I/O: everything was asked when the file was opened, and reading begins when the body is polled. Only of a file of
+    /// length 0 it is asked whether it [is empty](beneath::File::is_empty); what is not (procfs) is answered 500.
     pub fn respond(self, request: &impl RequestHead) -> Response<FileBody> {
         self.respond_at(request, SystemTime::now())
     }
@@ -247,7 +248,7 @@ impl FileResponse {
             X_CONTENT_TYPE_OPTIONS,
             const { HeaderValue::from_static("nosniff") },
         );
-        if current.len == 0 && self.digest.promised().is_some_and(|digest| digest != OF_NOTHING) {
+        if current.len == 0 && !self.may_be_empty() {
             answer.broken_promise();
             return answer.response;
         }
@@ -266,6 +267,11 @@ impl FileResponse {
             Plan::RangeNotSatisfiable => self.range_not_satisfiable(&mut answer),
         }
         answer.response
+    }
+
+    /// What has no length, as on procfs, cannot be promised; and what should have a digest may have to have a content.
+    fn may_be_empty(&self) -> bool {
+        self.digest.promised().is_none_or(|digest| digest == OF_NOTHING) && self.source.file().is_empty()
     }
 
     /// 200 (RFC 9110 §15.3.1).
@@ -481,7 +487,7 @@ impl<R: RequestHead> Answer<'_, R> {
         self.set(CONTENT_LENGTH, HeaderValue::from(0));
     }
 
-    /// 500: of an empty file there is no last byte to withhold.
+    /// 500: a file without length of which there should be something.
     fn broken_promise(&mut self) {
         self.status(StatusCode::INTERNAL_SERVER_ERROR);
         self.not_to_be_kept();

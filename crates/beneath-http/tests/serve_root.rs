@@ -241,6 +241,13 @@ fn a_directory_is_told_by_its_index_in_any_form_that_is_accepted() {
 }
 
 #[test]
+fn what_has_no_length_is_not_sent_as_empty() {
+    let proc = Root::open_ambient("/proc", ambient_authority()).unwrap();
+    let reply = get(site(ServeRoot::new(Arc::new(proc))), "/version", &[]);
+    assert_eq!((reply.status, reply.field("etag")), (500, ""), "{}", reply.head);
+}
+
+#[test]
 fn several_ranges_of_what_has_to_be_decoded_are_the_whole() {
     let tree = Tree::new();
     tree.file("x", "0123456789").file("x.gz", "0123456789");

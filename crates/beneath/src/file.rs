@@ -99,12 +99,6 @@ impl File {
             return Err(Error::new(ErrorKind::NotRegular, "not a regular file"));
         }
         policy.judge(&metadata)?;
-        if metadata.len() == 0 && !sys::is_empty(fd.as_fd()) {
-            return Err(Error::new(
-                ErrorKind::NotRegular,
-                "its file system does not say how long it is",
-            ));
-        }
         Ok(Self {
             fd: Descriptor::Own(fd),
             metadata,
@@ -129,6 +123,16 @@ impl File {
     /// What the file was when it was opened. Never asked again.
     pub const fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Whether it has a length of 0 and nothing in it. Most files of procfs, cgroupfs or tracefs have that length whatever is in
+    /// them, and so none that could be promised to anybody.
+    ///
+    /// Never waits: one fstatfs(2) where the length is 0. Of a file system without blocks that cannot tell without waiting, nothing
+    /// is said to be empty.
+    pub fn is_empty(&self) -> bool {
+        self.metadata.len() == 0
+            && (sys::keeps_files(self.as_fd()) || matches!(self.try_read_at(&mut [0], 0), Ok(0)))
     }
 
     /// Asks the descriptor again, to notice that the content changed under a reader:

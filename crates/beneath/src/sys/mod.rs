@@ -133,15 +133,9 @@ pub(crate) fn open_ambient(path: &std::path::Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(rustix::fs::CWD, path, flags, rustix::fs::Mode::empty())
 }
 
-/// Whether a file without length has nothing in it, as it has on file systems that keep files. Those of the kernel's own making
-/// (procfs, cgroupfs, tracefs) have no blocks, and most of their files have no length.
-pub(crate) fn is_empty(fd: BorrowedFd<'_>) -> bool {
-    let keeps_files = rustix::fs::fstatfs(fd).is_ok_and(|system| system.f_blocks > 0);
-    keeps_files || {
-        let buf = &mut [0];
-        let bufs = &mut [std::io::IoSliceMut::new(buf)];
-        rustix::io::preadv2(fd, bufs, 0, rustix::io::ReadWriteFlags::NOWAIT) == Ok(0)
-    }
+/// Whether this file system stores what is in it: those that the kernel makes up have no blocks.
+pub(crate) fn keeps_files(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(fd).is_ok_and(|system| system.f_blocks > 0)
 }
 
 /// Everything there is to know about a descriptor, in one statx(2) of it.
