@@ -26,7 +26,7 @@ use crate::request::RequestHead;
 use crate::validators::{Fields, Validators};
 
 /// How many ranges of one request are served unless [`FileResponse::max_ranges`] says otherwise.
-const MAX_RANGES: usize = 16;
+pub(crate) const MAX_RANGES: usize = 16;
 
 /// The coarsest tick of a clock that dates writes as they happen (Linux, `HZ=100`: 10 ms), doubled. A file that was modified
 /// less than this ago could be modified again without a new time.
@@ -229,11 +229,7 @@ impl FileResponse {
             fields.etag = EntityTag::of_sha256(digest);
             fields.etag_field = fields.etag.to_header_value();
         }
-        let current = Representation {
-            len: metadata.len(),
-            etag: fields.etag,
-            modified: fields.modified,
-        };
+        let current = fields.representation(&metadata);
         let mut answer = Answer {
             current: &current,
             fields,

@@ -14,6 +14,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use beneath::{ErrorKind, RelPath, Root};
 use http::header::{ACCEPT_ENCODING, VARY};
@@ -23,6 +24,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
+use crate::plan::{Plan, plan};
+use crate::response::MAX_RANGES;
+use crate::validators::Fields;
 use crate::{BareRanges, Disposition, FileBody, FileResponse, digest};
 
 use coding::Accepted;
@@ -243,9 +247,16 @@ impl Options {
         directory.join(index).map_err(|_| Refusal::NotFound)
     }
 
-    /// Whether the digest of this file is wanted, and not too dear.
+    /// Whether the digest of this file is wanted, not too dear, and will be said.
     fn wants_digest_of(&self, found: &Found, head: &Parts) -> bool {
-        found.file.metadata().len() <= self.digests_up_to && digest::asks_for_repr(&head.headers)
+        let metadata = found.file.metadata();
+        let answer = || {
+            let current = Fields::of(metadata, SystemTime::now()).representation(metadata);
+            plan(&head.method, &head.headers, &current, MAX_RANGES)
+        };
+        metadata.len() <= self.digests_up_to
+            && digest::asks_for_repr(&head.headers)
+            && matches!(answer(), Plan::Whole | Plan::Part(_) | Plan::Parts(_))
     }
 
     fn answer(

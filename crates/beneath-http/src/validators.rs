@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use crate::conditional::LastModified;
 use crate::etag::EntityTag;
+use crate::plan::Representation;
 
 /// Remembers the entity tag and the date of the state of a file that was asked for last, for who answers with the same file again
 /// and again: keep one for each file, in an `Arc`, and give it to
@@ -44,6 +45,15 @@ impl Fields {
             modified,
             etag_field: etag.to_header_value(),
             modified_field: modified.and_then(LastModified::to_header_value),
+        }
+    }
+
+    /// What preconditions and ranges are weighed against.
+    pub(crate) const fn representation(&self, metadata: &Metadata) -> Representation {
+        Representation {
+            len: metadata.len(),
+            etag: self.etag,
+            modified: self.modified,
         }
     }
 

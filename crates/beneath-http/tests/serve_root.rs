@@ -523,6 +523,23 @@ fn a_digest_does_not_change_the_entity_tag_and_does_not_outlive_the_version() {
 }
 
 #[test]
+fn nothing_is_hashed_for_an_answer_that_says_no_digest() {
+    let tree = Tree::new();
+    let sparse = std::fs::File::create(tree.root().join("sparse")).unwrap();
+    // Hashing all of it takes hours.
+    sparse.set_len(1 << 43).unwrap();
+    let tree = tree.settle();
+    let addr = site(ServeRoot::new(root(&tree)).digests_up_to(u64::MAX));
+    for (line, status) in [
+        ("If-None-Match: *", 304),
+        ("If-Match: \"x\"", 412),
+        ("Range: bytes=9999999999999-", 416),
+    ] {
+        assert_eq!(get(addr, "/sparse", &[WANTED, line]).status, status, "{line}");
+    }
+}
+
+#[test]
 fn the_example_says_what_is_wrong_and_fails() {
     let tree = Tree::new();
     tree.file("file", "");
