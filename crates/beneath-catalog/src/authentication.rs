@@ -13,8 +13,8 @@ use crate::credential::{Credentials, Shown};
 use crate::options::Options;
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Feed;
-use crate::revocation::memory::Login;
-use crate::store::decide::{self, Ground, Identity};
+use crate::revocation::memory::{Login, Memory};
+use crate::store::decide;
 use crate::store::{Millis, Revision};
 use crate::subject::UserId;
 use crate::throttle::Throttle;
@@ -31,7 +31,7 @@ pub(crate) struct Authenticator {
 
 /// Who somebody is, or what has to be done to know.
 pub(crate) enum Identified {
-    As(Identity),
+    As(Login),
     Unverified(Unverified),
 }
 
@@ -112,28 +112,17 @@ impl Authenticator {
         if self.verified.recall(user.id, &digest).is_none() {
             return unverified(&user.record, Some(user.id), Reason::WrongPassword);
         }
-        let ground = Ground::User {
+        let login = Login {
             user: user.id,
             epoch: user.epoch,
             token: None,
+            name: user.name,
+            until: None,
         };
         if let Some(feed) = feed {
-            let login = Login {
-                user: user.id,
-                epoch: user.epoch,
-                token: None,
-                name: user.name.clone(),
-                until: None,
-            };
-            let digest = self.verified.login(name, password);
-            let revision = revision.as_u64();
-            drop(
-                feed.registry
-                    .remember(revision, |memory| memory.add_login(digest, login)),
-            );
+            remember(feed, self.verified.login(name, password), &login, revision);
         }
-        let until = None;
-        Ok(Identified::As(Identity { ground, user, until }))
+        Ok(Identified::As(login))
     }
 
     /// Hashes, which takes the same time whether there is such a user or not. An imported record that is right is
@@ -245,28 +234,23 @@ fn identify_token(
     if !user.enabled {
         return Err(Refusal::unauthenticated(Reason::DisabledUser));
     }
-    let ground = Ground::User {
+    let login = Login {
         user: user.id,
         epoch: user.epoch,
         token: Some(token.id),
+        name: user.name,
+        until: Some(token.expires),
     };
     if let Some(feed) = feed {
-        let login = Login {
-            user: user.id,
-            epoch: user.epoch,
-            token: Some(token.id),
-            name: user.name.clone(),
-            until: Some(token.expires),
-        };
-        let digest = LoginDigest::of_token(digest);
-        let revision = revision.as_u64();
-        drop(
-            feed.registry
-                .remember(revision, |memory| memory.add_login(digest, login)),
-        );
+        remember(feed, LoginDigest::of_token(digest), &login, revision);
     }
-    let until = Some(token.expires);
-    Ok(Identified::As(Identity { ground, user, until }))
+    Ok(Identified::As(login))
+}
+
+fn remember(feed: &Feed, digest: LoginDigest, login: &Login, revision: Revision) {
+    let login = login.clone();
+    let add = |memory: &mut Memory| memory.add_login(digest, login);
+    drop(feed.registry.remember(revision.as_u64(), add));
 }
 
 /// 256 random bits need no salt and no slow hash: whoever reads the store cannot search for them.

@@ -11,16 +11,17 @@ use rusqlite::Connection;
 
 use crate::authentication::{Authenticator, Identified, Rehashed};
 use crate::credential::Credentials;
+use crate::entry::Sealed;
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::file_id::FileId;
 use crate::lease::{Decision, Lease};
 use crate::options::Options;
 use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal, RefusalKind};
-use crate::revocation::memory::Memory;
+use crate::revocation::memory::{Login, Memory};
 use crate::revocation::{Feed, sync};
 use crate::serving::Serving;
-use crate::store::decide::{self, Ground, Identity};
+use crate::store::decide::{self, Decided};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, place, users};
 use crate::subject::{Principal, RootName};
@@ -228,20 +229,16 @@ impl Catalog {
     /// [`Refusal`], never "not found".
     pub fn authenticate(&self, credentials: &Credentials) -> Result<Principal, Refusal> {
         let serving = self.serving()?;
-        let shown = self.in_snapshot(credentials, |_, _, identity| {
-            Ok((identity.ground, identity.user.name))
-        });
+        let shown = self.in_snapshot(credentials, |_, login| Ok(login));
         let asked = (credentials.claims(), credentials.address, None);
-        match shown.map_err(|refusal| serving.refuse(asked, refusal.into()))? {
-            (Ground::User { user, epoch, token }, name) => Ok(Principal {
-                user,
-                name,
-                epoch,
-                token,
-                address: credentials.address,
-            }),
-            (Ground::Link { .. }, _) => Err(Refusal::unauthenticated(Reason::MalformedCredentials)),
-        }
+        let login = shown.map_err(|refusal| serving.refuse(asked, refusal.into()))?;
+        Ok(Principal {
+            user: login.user,
+            name: login.name,
+            epoch: login.epoch,
+            token: login.token,
+            address: credentials.address,
+        })
     }
 
     /// The catalog's revision now: whether the store can be asked, in one cheap question.
@@ -310,26 +307,15 @@ impl Catalog {
             return Ok(None);
         };
         let now = Millis::now();
-        let who = (login.user, login.epoch, login.token);
-        let (revision, known) = self
+        let decided = self
             .store
-            .ask(|connection| decide::known(connection, who, id, now))?;
-        feed.catch_up(revision)?;
-        let Some(decided) = known else {
-            return Ok(None);
-        };
-        let (sealed, permit) =
-            decided.map_err(|refusal| Denied::to(Actor::User(login.name.clone()), *id, refusal))?;
-        let deadline = feed.deadline(permit.until(), now);
-        let entry = sealed.unseal(&permit);
-        let decision = Decision::new(login.ground(), Some(login.name), entry, &permit, deadline);
-        self.remember(feed, &decision, revision);
-        Ok(Some((decision, revision)))
-    }
-
-    fn remember(&self, feed: &Feed, decision: &Decision, revision: Revision) {
-        let remember = |memory: &mut Memory| memory.add_decision(decision);
-        drop(feed.registry.remember(revision.as_u64(), remember));
+            .ask(|connection| decide::user_may(connection, login.who(), id, now))?;
+        feed.catch_up(decided.0)?;
+        match decided {
+            // Another password, another state, no token.
+            (_, Err(refusal)) if refusal.kind() == RefusalKind::Unauthenticated => Ok(None),
+            decided => self.conclude(feed, login, id, decided, now).map(Some),
+        }
     }
 
     fn decide(
@@ -338,29 +324,30 @@ impl Catalog {
         credentials: &Credentials,
         id: &FileId,
     ) -> Result<(Decision, Revision), Denied> {
-        let (decided, revision) = self.in_snapshot(credentials, |snapshot, revision, identity| {
+        let (login, decided, now) = self.in_snapshot(credentials, |snapshot, login| {
             let now = Millis::now();
-            let sealed = decide::entry(snapshot, id)?;
-            // Asked also where there is no such file, so that it takes the same time.
-            let subject = sealed
-                .as_ref()
-                .map_or(decide::NO_ENTRY, |entry| entry.subject_of_decision());
-            let permit = decide::permit_identity(snapshot, &identity, subject, now);
-            let allowed = sealed
-                .ok_or(Refusal::not_found(Reason::UnknownFile))
-                .and_then(|sealed| Ok((sealed, permit?)));
-            let (ground, name) = (identity.ground, identity.user.name);
-            let (sealed, permit) = match allowed {
-                Ok(allowed) => allowed,
-                Err(refusal) => return Ok((Err(Denied::to(Actor::User(name), *id, refusal)), revision)),
-            };
-            let deadline = feed.deadline(permit.until(), now);
-            let entry = sealed.unseal(&permit);
-            let decision = Decision::new(ground, Some(name), entry, &permit, deadline);
-            Ok((Ok(decision), revision))
+            let decided = decide::user_may(snapshot, login.who(), id, now)?;
+            Ok((login, decided, now))
         })?;
-        let decision = decided?;
-        self.remember(feed, &decision, revision);
+        self.conclude(feed, login, id, decided, now)
+    }
+
+    /// What the store says becomes a decision, and is remembered.
+    fn conclude(
+        &self,
+        feed: &Feed,
+        login: Login,
+        id: &FileId,
+        (revision, decided): (Revision, Decided<Sealed>),
+        now: Millis,
+    ) -> Result<(Decision, Revision), Denied> {
+        let (sealed, permit) =
+            decided.map_err(|refusal| Denied::to(Actor::User(login.name.clone()), *id, refusal))?;
+        let deadline = feed.deadline(permit.until(), now);
+        let entry = sealed.unseal(&permit);
+        let decision = Decision::new(login.ground(), Some(login.name), entry, &permit, deadline);
+        let remember = |memory: &mut Memory| memory.add_decision(&decision);
+        drop(feed.registry.remember(revision.as_u64(), remember));
         Ok((decision, revision))
     }
 
@@ -405,7 +392,7 @@ impl Catalog {
     fn in_snapshot<T>(
         &self,
         credentials: &Credentials,
-        ask: impl Fn(&Connection, Revision, Identity) -> Result<T, Refusal>,
+        ask: impl Fn(&Connection, Login) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let feed = self.serving.get().map(|serving| &*serving.feed);
         for _ in 0..ATTEMPTS {
@@ -413,7 +400,7 @@ impl Catalog {
                 let revision = crate::store::revision(snapshot)?;
                 let identified = self.authenticator.identify(snapshot, credentials, revision, feed);
                 let answer = identified.and_then(|identified| match identified {
-                    Identified::As(identity) => ask(snapshot, revision, identity).map(Ok),
+                    Identified::As(login) => ask(snapshot, login).map(Ok),
                     Identified::Unverified(unverified) => Ok(Err(unverified)),
                 });
                 Ok::<_, StoreError>((revision, answer))

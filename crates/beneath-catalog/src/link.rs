@@ -13,6 +13,7 @@ use crate::lease::{Decision, Lease, Over};
 use crate::pin::Patience;
 use crate::refusal::{Reason, Refusal};
 use crate::serving::Serving;
+use crate::store::decide::Ground;
 use crate::store::links::{self, Found, Wanted};
 use crate::store::{Millis, Revision, decide};
 use crate::trail::{Actor, Denied};
@@ -164,20 +165,32 @@ impl Catalog {
             let revision = crate::store::revision(snapshot)?;
             let found = links::find(snapshot, secret)?.ok_or(REFUSED)?;
             let sealed = decide::entry(snapshot, &found.file)?.ok_or(REFUSED)?;
-            let permit = decide::permit(snapshot, &found.ground, sealed.subject_of_decision(), now)
-                .map_err(|refusal| found.denied(refusal))?;
+            let permit = decide::link_allows(
+                snapshot,
+                (found.link, found.creator),
+                sealed.subject_of_decision(),
+                now,
+            )
+            .map_err(|refusal| found.denied(refusal))?;
             if !links::may_look(snapshot, &found, client, now)? {
                 return Err(found.denied(Refusal::not_found(Reason::LinkUsedUp)));
             }
             let deadline = serving.feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
-            let decision = Decision::new(found.ground, None, entry, &permit, deadline);
+            let decision = Decision::new(found.ground(), None, entry, &permit, deadline);
             Ok((found, decision, revision))
         })
     }
 }
 
 impl Found {
+    const fn ground(&self) -> Ground {
+        Ground::Link {
+            link: self.link,
+            creator: self.creator,
+        }
+    }
+
     const fn denied(&self, refusal: Refusal) -> Denied {
         Denied::to(Actor::Link(self.link), self.file, refusal)
     }

@@ -185,7 +185,8 @@ impl Feed {
         if !touched.ground(&decision.ground) && !touched.entry(decision.entry.seq) {
             return Ok(());
         }
-        match decide::still(snapshot, &decision.ground, decision.entry.seq, now) {
+        let entry = (&decision.entry.id, decision.entry.seq);
+        match decide::still(snapshot, &decision.ground, entry, now) {
             Ok(permit) => right.prolong(permit.until(), self.deadline(permit.until(), now)),
             Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
                 return Err(StoreError::unreachable());

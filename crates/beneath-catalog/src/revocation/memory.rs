@@ -216,6 +216,11 @@ impl Shelf {
 }
 
 impl Login {
+    /// Whom the store is asked about.
+    pub(crate) const fn who(&self) -> (UserId, i64, Option<TokenId>) {
+        (self.user, self.epoch, self.token)
+    }
+
     pub(crate) const fn ground(&self) -> Ground {
         Ground::User {
             user: self.user,

@@ -35,17 +35,10 @@ pub(crate) enum Ground {
     Link { link: i64, creator: Option<UserId> },
 }
 
-/// Proof that a decision was made for one ground and one entry. Only [`permit`] makes one.
+/// Proof that a decision was made for one ground and one entry. Only [`decide`] and [`link_allows`] make one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Permit {
     until: Option<Millis>,
-}
-
-/// Who somebody was shown to be, in one snapshot, and until when that holds.
-pub(crate) struct Identity {
-    pub(crate) ground: Ground,
-    pub(crate) user: User,
-    pub(crate) until: Option<Millis>,
 }
 
 /// A user as the store has them.
@@ -73,62 +66,10 @@ impl Permit {
     }
 }
 
-/// Whether what rests on `ground` may read the entry, as of this snapshot and `now`.
-pub(crate) fn permit(
-    snapshot: &Connection,
-    ground: &Ground,
-    entry: (EntrySeq, Option<UserId>),
-    now: Millis,
-) -> Result<Permit, Refusal> {
-    match *ground {
-        Ground::User { user, epoch, token } => permit_user(snapshot, (user, epoch, token), entry, now),
-        Ground::Link { link, creator } => permit_link(snapshot, link, creator, entry, now),
-    }
-}
-
-fn permit_user(
-    snapshot: &Connection,
-    (user, epoch, token): (UserId, i64, Option<TokenId>),
-    entry: (EntrySeq, Option<UserId>),
-    now: Millis,
-) -> Result<Permit, Refusal> {
-    let user = user_by_id(snapshot, user)?.ok_or(Refusal::unauthenticated(Reason::UnknownUser))?;
-    if user.epoch != epoch {
-        return Err(Refusal::unauthenticated(Reason::PasswordChanged));
-    }
-    if !user.enabled {
-        return Err(Refusal::unauthenticated(Reason::DisabledUser));
-    }
-    let until = match token {
-        None => None,
-        Some(token) => Some(token_is_alive(snapshot, token, now)?),
-    };
-    let ground = Ground::User {
-        user: user.id,
-        epoch,
-        token,
-    };
-    permit_identity(snapshot, &Identity { ground, user, until }, entry, now)
-}
-
-/// The same question about somebody who was identified in this very snapshot.
-pub(crate) fn permit_identity(
-    snapshot: &Connection,
-    identity: &Identity,
-    entry: (EntrySeq, Option<UserId>),
-    now: Millis,
-) -> Result<Permit, Refusal> {
-    let grant = grant(snapshot, &identity.user, entry, now)?;
-    Ok(Permit {
-        until: earlier(identity.until, grant.until),
-    })
-}
-
 /// A link is worth what its creator may do now: make links to this file.
-fn permit_link(
+pub(crate) fn link_allows(
     snapshot: &Connection,
-    link: i64,
-    creator: Option<UserId>,
+    (link, creator): (i64, Option<UserId>),
     (entry, owner): (EntrySeq, Option<UserId>),
     now: Millis,
 ) -> Result<Permit, Refusal> {
@@ -154,25 +95,26 @@ fn permit_link(
     Ok(Permit { until: Some(expires) })
 }
 
-/// The same question about an entry that was decided on before, which may be gone by now.
+/// Whether what was decided before would be again; the entry may be gone by now.
 pub(crate) fn still(
     snapshot: &Connection,
     ground: &Ground,
-    entry: EntrySeq,
+    (id, entry): (&FileId, EntrySeq),
     now: Millis,
 ) -> Result<Permit, Refusal> {
+    let (link, creator) = match *ground {
+        Ground::User { user, epoch, token } => {
+            let (_, decided) = decide(snapshot, (user, epoch, token), id, now, |_| Ok(()))?;
+            return decided.map(|((), permit)| permit);
+        }
+        Ground::Link { link, creator } => (link, creator),
+    };
     let owner: Option<i64> = statement(snapshot, "SELECT owner FROM entries WHERE seq = ?1")?
         .query_row([entry.0], |row| row.get(0))
         .optional()
         .map_err(StoreError::from)?
         .ok_or(Refusal::not_found(Reason::UnknownFile))?;
-    permit(snapshot, ground, (entry, owner.map(UserId)), now)
-}
-
-fn token_is_alive(snapshot: &Connection, token: TokenId, now: Millis) -> Result<Millis, Refusal> {
-    token_expiry(snapshot, token)?
-        .filter(|expires| *expires > now)
-        .ok_or(Refusal::unauthenticated(Reason::UnknownToken))
+    link_allows(snapshot, (link, creator), (entry, owner.map(UserId)), now)
 }
 
 fn token_expiry(snapshot: &Connection, token: TokenId) -> Result<Option<Millis>, StoreError> {
@@ -180,19 +122,6 @@ fn token_expiry(snapshot: &Connection, token: TokenId) -> Result<Option<Millis>,
         .query_row([token.0], |row| row.get(0))
         .optional()?;
     Ok(expires.map(Millis))
-}
-
-fn grant(
-    snapshot: &Connection,
-    user: &User,
-    (entry, owner): (EntrySeq, Option<UserId>),
-    now: Millis,
-) -> Result<Permit, Refusal> {
-    // Asked also where the answer is known, so that it takes the same time.
-    let longest: Option<i64> = statement(snapshot, LONGEST_GRANT)?
-        .query_row([entry.0, user.id.0], |row| row.get(0))
-        .map_err(StoreError::from)?;
-    weigh(longest, user.role, owner == Some(user.id), now)
 }
 
 /// Administrators read everything, publishers what they own, everybody what was granted to them or to a group of
@@ -209,74 +138,76 @@ fn weigh(longest: Option<i64>, role: Role, owns: bool, now: Millis) -> Result<Pe
     }
 }
 
-/// By user's groups, not by the file's grants: a user is in few groups, a file may be granted to thousands.
-macro_rules! longest_grant {
-    ($entry:literal, $user:literal) => {
-        concat!(
-            "SELECT max(coalesce(expires, 9223372036854775807)) FROM (SELECT expires FROM grants WHERE entry = ",
-            $entry,
-            " AND subject = ",
-            $user,
-            " UNION ALL SELECT g.expires FROM members m CROSS JOIN grants g ON g.entry = ",
-            $entry,
-            " AND g.subject = m.\"group\" WHERE m.user = ",
-            $user,
-            ")"
-        )
-    };
+/// Whether somebody who was shown to be this user, by a password of that epoch or a token, may read the file, as of which revision;
+/// "not authenticated" if they are no longer who they were. The whole decision is one statement, which is one snapshot.
+pub(crate) fn user_may(
+    connection: &Connection,
+    who: (UserId, i64, Option<TokenId>),
+    id: &FileId,
+    now: Millis,
+) -> Result<(Revision, Decided<Sealed>), StoreError> {
+    decide(connection, who, id, now, |row| read_entry(row).map(Sealed::new))
 }
 
-const LONGEST_GRANT: &str = longest_grant!("?1", "?2");
+/// Until when, and of what, if it was allowed.
+pub(crate) type Decided<T> = Result<(T, Permit), Refusal>;
 
-/// The decision about somebody who was here before, or `None` if they are no longer who they were (another password,
-/// another state, no token) and are to be identified anew.
-pub(crate) type Known = Option<Result<(Sealed, Permit), Refusal>>;
-
-/// The whole decision in one statement, which is one snapshot; as of which revision. Of somebody known, by a password of
-/// that epoch or a token.
-pub(crate) fn known(
+/// `read` is asked only of what is allowed.
+fn decide<T>(
     connection: &Connection,
     (user, epoch, token): (UserId, i64, Option<TokenId>),
     id: &FileId,
     now: Millis,
-) -> Result<(Revision, Known), StoreError> {
+    read: impl FnOnce(&Row<'_>) -> Result<T, rusqlite::Error>,
+) -> Result<(Revision, Decided<T>), StoreError> {
     let asked = (user.0, id.as_bytes(), token.map(|token| token.0));
     let answer = statement(connection, DECIDE)?.query_row(asked, |row| {
         let revision = Revision(row.get::<_, i64>(ENTRY_COLUMNS)?.unsigned_abs());
-        let is_still = row.get::<_, Option<bool>>(ENTRY_COLUMNS + 1)? == Some(true)
-            && row.get::<_, Option<i64>>(ENTRY_COLUMNS + 2)? == Some(epoch);
+        let no = |refusal| Ok((revision, Err(refusal)));
+        let enabled: Option<bool> = row.get(ENTRY_COLUMNS + 1)?;
+        let Some(enabled) = enabled else {
+            return no(Refusal::unauthenticated(Reason::UnknownUser));
+        };
+        if row.get::<_, i64>(ENTRY_COLUMNS + 2)? != epoch {
+            return no(Refusal::unauthenticated(Reason::PasswordChanged));
+        }
+        if !enabled {
+            return no(Refusal::unauthenticated(Reason::DisabledUser));
+        }
         let expires: Option<i64> = row.get(ENTRY_COLUMNS + 4)?;
-        let alive = token.is_none() || expires.is_some_and(|expires| expires > now.0);
-        if !is_still || !alive {
-            return Ok((revision, None));
+        if token.is_some() && expires.is_none_or(|expires| expires <= now.0) {
+            return no(Refusal::unauthenticated(Reason::UnknownToken));
         }
         let role: Role = parse(row, ENTRY_COLUMNS + 3)?;
         let longest: Option<i64> = row.get(ENTRY_COLUMNS + 5)?;
         if row.get_ref(0)? == ValueRef::Null {
-            let refusal = Refusal::not_found(Reason::UnknownFile);
-            return Ok((revision, Some(Err(refusal))));
+            return no(Refusal::not_found(Reason::UnknownFile));
         }
-        // What is not for them is not even read, and takes no longer than what there is not.
+        // What is not for them takes no longer than what there is not.
         let owns = row.get::<_, Option<i64>>(OWNER)? == Some(user.0);
         let permit = match weigh(longest, role, owns, now) {
             Ok(permit) => permit,
-            Err(refusal) => return Ok((revision, Some(Err(refusal)))),
+            Err(refusal) => return no(refusal),
         };
-        let sealed = Sealed::new(read_entry(row)?);
         let until = earlier(permit.until, expires.map(Millis));
-        Ok((revision, Some(Ok((sealed, Permit { until })))))
+        Ok((revision, Ok((read(row)?, Permit { until }))))
     })?;
     Ok(answer)
 }
 
-/// A file that does not exist is looked for among the grants, too, so that it takes the same time.
+/// A file that does not exist is looked for among the grants, too, so that it takes the same time. By the user's groups, not by the
+/// file's grants: a user is in few groups, a file may be granted to thousands.
 const DECIDE: &str = concat!(
     "SELECT ",
     entry_fields!(),
     ", (SELECT max(revision) FROM changes), who.enabled, who.epoch, who.role, \
-     (SELECT expires FROM tokens WHERE id = ?3), (",
-    longest_grant!("coalesce(e.seq, -1)", "?1"),
-    ") FROM (SELECT 1) LEFT JOIN users who ON who.id = ?1 LEFT JOIN entries e ON e.id = ?2 \
+     (SELECT expires FROM tokens WHERE id = ?3), \
+     (SELECT max(coalesce(expires, 9223372036854775807)) FROM (\
+        SELECT expires FROM grants WHERE entry = coalesce(e.seq, -1) AND subject = ?1 \
+        UNION ALL \
+        SELECT g.expires FROM members m CROSS JOIN grants g \
+          ON g.entry = coalesce(e.seq, -1) AND g.subject = m.\"group\" WHERE m.user = ?1)) \
+     FROM (SELECT 1) LEFT JOIN users who ON who.id = ?1 LEFT JOIN entries e ON e.id = ?2 \
      LEFT JOIN users u ON u.id = e.owner"
 );
 
@@ -404,6 +335,3 @@ fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
         (one, other) => one.or(other),
     }
 }
-
-/// Nobody's entry: to ask the same question about a file that does not exist.
-pub(crate) const NO_ENTRY: (EntrySeq, Option<UserId>) = (EntrySeq(-1), None);

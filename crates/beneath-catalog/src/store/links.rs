@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::decide::{Ground, parse};
+use super::decide::parse;
 use super::servers::{ServerId, wait_for_all};
 use super::{Millis, Store, StoreError, statement};
 use crate::administration::{Link, LinkId, Page};
@@ -17,8 +17,8 @@ use crate::subject::UserId;
 
 /// A link that was found by its secret.
 pub(crate) struct Found {
-    pub(crate) ground: Ground,
     pub(crate) link: i64,
+    pub(crate) creator: Option<UserId>,
     pub(crate) file: FileId,
     uses: u64,
 }
@@ -73,14 +73,10 @@ pub(crate) fn find(snapshot: &Connection, digest: &[u8; 32]) -> Result<Option<Fo
                WHERE l.digest = ?1";
     let found = statement(snapshot, sql)?
         .query_row([digest], |row| {
-            let link = row.get(0)?;
             let creator: Option<i64> = row.get(1)?;
             Ok(Found {
-                ground: Ground::Link {
-                    link,
-                    creator: creator.map(UserId),
-                },
-                link,
+                link: row.get(0)?,
+                creator: creator.map(UserId),
                 uses: row.get(2)?,
                 file: FileId::from_bytes(row.get(3)?),
             })
