@@ -18,6 +18,7 @@ mod checker;
 mod cut;
 mod download;
 mod histories;
+mod http2;
 mod scene;
 
 /// How often, from the environment.

@@ -1,7 +1,11 @@
 //! [`Exchange`]: one request and its response, as the watchdog and [`Abort`](crate::Abort) know it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::task::AtomicWaker;
 
 use crate::watchdog::{Meter, Watchdog};
 
@@ -13,9 +17,21 @@ pub(crate) struct Exchange {
     upload: Meter,
     /// The response body that an HTTP/2 stream does not take. (Of HTTP/1 the socket's meter knows.)
     download: Meter,
-    /// Bytes of the response body that were handed over last.
-    handed: AtomicUsize,
+    /// A piece of it was handed over and has not left.
+    handed: AtomicBool,
+    /// Whoever has the next piece.
+    waits: AtomicWaker,
     aborted: AtomicBool,
+}
+
+/// A piece of a response body that HTTP/2 sends when it may.
+///
+/// One at a time, and the answer is under way as long as there is one: so the client is judged by what leaves, and what must not
+/// leave any more is reset with its stream.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    bytes: Bytes,
+    exchange: Arc<Exchange>,
 }
 
 impl Exchange {
@@ -23,7 +39,8 @@ impl Exchange {
         Self {
             upload: watchdog.meter(),
             download: watchdog.meter(),
-            handed: AtomicUsize::new(0),
+            handed: AtomicBool::new(false),
+            waits: AtomicWaker::new(),
             aborted: AtomicBool::new(false),
             watchdog,
         }
@@ -46,14 +63,13 @@ impl Exchange {
         self.upload.end();
     }
 
-    /// The stream asks for more: it has taken what it was handed last.
-    pub(crate) fn download_asked(&self) {
-        self.watchdog.moved(&self.download, self.handed.swap(0, Relaxed));
-    }
-
-    pub(crate) fn download_handed(&self, bytes: usize) {
-        self.handed.store(bytes, Relaxed);
-        self.watchdog.waits(&self.download);
+    /// Until the piece that was handed over last has left.
+    pub(crate) fn poll_left(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waits.register(cx.waker());
+        match self.handed.load(SeqCst) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
     }
 
     /// Ends what serves this exchange, and nothing that comes after it.
@@ -67,9 +83,44 @@ impl Exchange {
         if self.aborted.load(SeqCst) {
             return Some(0);
         }
-        match (self.upload.deadline(), self.download.deadline()) {
+        let download = self.watchdog.deadline_of(&self.download);
+        match (self.watchdog.deadline_of(&self.upload), download) {
             (Some(upload), Some(download)) => Some(upload.min(download)),
             (upload, download) => upload.or(download),
         }
+    }
+}
+
+impl Piece {
+    pub(crate) fn hand_over(bytes: Bytes, exchange: &Arc<Exchange>) -> Self {
+        exchange.handed.store(true, SeqCst);
+        exchange.watchdog.waits(&exchange.download);
+        Self {
+            bytes,
+            exchange: Arc::clone(exchange),
+        }
+    }
+
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        let Exchange {
+            watchdog, download, ..
+        } = &*self.exchange;
+        watchdog.moved(download, count);
+        if !self.bytes.is_empty() {
+            watchdog.waits(download);
+        }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.exchange.download.end();
+        self.exchange.handed.store(false, SeqCst);
+        self.exchange.waits.wake();
     }
 }

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Piece};
 use crate::host;
 use crate::peer::Peer;
 use crate::request_body::RequestBody;
@@ -74,6 +74,8 @@ pin_project! {
         body: AnswerBody<B>,
         under_way: Option<UnderWay>,
         metered: Option<Arc<Exchange>>,
+        // Some of it was handed over: its end is said when that has left.
+        begun: bool,
         sendfile: Option<Sendfile>,
     }
 }
@@ -249,6 +251,7 @@ where
             body: AnswerBody::of(body, this.sendfile.as_ref()),
             under_way: this.under_way.take(),
             metered: this.metered.take(),
+            begun: false,
             sendfile: this.sendfile.take(),
         });
         if *this.close {
@@ -278,8 +281,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Buffer>, B::Error>>> {
         let this = self.project();
-        if let Some(exchange) = this.metered {
-            exchange.download_asked();
+        if let Some(exchange) = &*this.metered {
+            ready!(exchange.poll_left(cx));
         }
         let frame = match this.body.project() {
             AnswerBodyProjected::Nothing => None,
@@ -302,13 +305,20 @@ where
                 _ => None,
             },
         };
-        if let (Some(Ok(frame)), Some(exchange)) = (&frame, this.metered) {
-            exchange.download_handed(frame.data_ref().map_or(0, Bytes::len));
-        }
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Buffer::Bytes))))
+        let buffer = |bytes: Bytes| match &*this.metered {
+            Some(exchange) if !bytes.is_empty() => {
+                *this.begun = true;
+                Buffer::Piece(Piece::hand_over(bytes, exchange))
+            }
+            _ => Buffer::Bytes(bytes),
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(buffer))))
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.begun {
+            return false;
+        }
         match &self.body {
             AnswerBody::Nothing => true,
             AnswerBody::Here { body } => body.is_end_stream(),

@@ -45,7 +45,7 @@ pub struct Limits {
     /// How long a connection may stay open with no request under way. Default 60 s.
     pub idle_timeout: Duration,
     /// The rate below which a client loses its connection, in bytes per second, together with
-    /// [`stall_timeout`](Self::stall_timeout): default 2 KiB/s.
+    /// [`stall_timeout`](Self::stall_timeout): default 2 KiB/s. The streams of an HTTP/2 connection share it.
     pub minimum_rate: u32,
     /// How large a request body may be, in bytes: more is answered 413 if it is announced, and is an error of
     /// the body if it is not. Default 2 MiB.
@@ -60,8 +60,8 @@ pub struct Limits {
     /// credit is spent, each byte that it acknowledges or sends earns `1 / minimum_rate` seconds of it back, and when
     /// it is gone the connection is reset. So a client that takes nothing is cut after this long, one that stops after
     /// this long and at most a quarter of it (it is looked at so often), one slower than the
-    /// minimum rate somewhat later, and one that is faster never, however large the file and however much of it the kernel has
-    /// taken. Time that the application needs is not counted.
+    /// minimum rate somewhat later, and one that is faster and takes something within each such time never, however large the file
+    /// and however much of it the kernel has taken. Time that the application needs is not counted.
     pub stall_timeout: Duration,
     /// How many requests one HTTP/2 connection may have under way. Default 100, the least that RFC 9113 §6.5.2
     /// recommends.

@@ -30,6 +30,8 @@ use bytes::{Buf, Bytes};
 use rustix::io::Errno;
 use rustix::net::{self, SendFlags};
 
+use crate::exchange::Piece;
+
 /// Never read. A stand-in that is larger has several in a row.
 static STAND_IN: [u8; 1024 * 1024] = [0; 1024 * 1024];
 
@@ -107,6 +109,7 @@ pub(crate) struct Sendfile {
 #[derive(Debug)]
 pub(crate) enum Buffer {
     Bytes(Bytes),
+    Piece(Piece),
     StandIn(StandIn),
 }
 
@@ -376,6 +379,7 @@ impl Buf for Buffer {
     fn remaining(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.remaining(),
+            Self::Piece(piece) => piece.bytes().remaining(),
             Self::StandIn(stand_in) => usize::try_from(stand_in.remaining).unwrap_or(usize::MAX),
         }
     }
@@ -383,6 +387,7 @@ impl Buf for Buffer {
     fn chunk(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes.chunk(),
+            Self::Piece(piece) => piece.bytes().chunk(),
             Self::StandIn(_) => &STAND_IN[..self.remaining().min(STAND_IN.len())],
         }
     }
@@ -393,6 +398,7 @@ impl Buf for Buffer {
         let mut used = 0;
         match self {
             Self::Bytes(bytes) => used = bytes.chunks_vectored(dst),
+            Self::Piece(piece) => used = piece.bytes().chunks_vectored(dst),
             Self::StandIn(_) => {
                 for dst in dst {
                     if remaining == 0 {
@@ -411,6 +417,7 @@ impl Buf for Buffer {
     fn advance(&mut self, count: usize) {
         match self {
             Self::Bytes(bytes) => bytes.advance(count),
+            Self::Piece(piece) => piece.advance(count),
             Self::StandIn(stand_in) => stand_in.advance(count as u64),
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Watchdog {
     served: AtomicBool,
     /// What waits in user space until the client's window opens.
     socket: Meter,
+    /// For how long that has waited, before it last began to.
+    socket_waited: AtomicU64,
     /// Bytes that the client had acknowledged when that was last asked.
     acknowledged: AtomicU64,
     order: AtomicU8,
@@ -63,6 +65,8 @@ pub(crate) struct Rules {
 pub(crate) struct Meter {
     waiting_since: AtomicU64,
     credit: AtomicU64,
+    /// For how long the socket had waited when this began to.
+    beside: AtomicU64,
 }
 
 /// What a connection has yet to send that hyper takes for sent (see [`sendfile`](crate::sendfile)).
@@ -113,6 +117,7 @@ impl Watchdog {
             inside_body: AtomicBool::new(false),
             served: AtomicBool::new(false),
             socket: Meter::new(&rules),
+            socket_waited: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             order: AtomicU8::new(Order::GoOn as u8),
             look: AtomicBool::new(true),
@@ -186,7 +191,7 @@ impl Watchdog {
     /// That it can be seen to go on has to be noted again and again: the watchdog says when, by waking the task.
     pub(crate) fn socket_waits(&self, acknowledged: u64) {
         let before = self.acknowledged.swap(acknowledged, Relaxed);
-        self.spend_and_earn(&self.socket, acknowledged.saturating_sub(before));
+        self.socket_spends(acknowledged.saturating_sub(before));
         let now = self.now();
         self.socket.waiting_since.store(now, Relaxed);
         self.tighten(now + self.look_at_socket_after());
@@ -195,8 +200,20 @@ impl Watchdog {
     /// What was written is room that the client made, but when it made it is not known.
     pub(crate) fn socket_moved(&self) {
         if self.socket.waiting_since.load(Relaxed) != 0 {
-            self.spend_and_earn(&self.socket, 0);
+            self.socket_spends(0);
         }
+    }
+
+    fn socket_spends(&self, acknowledged: u64) {
+        let spent = elapsed(self.socket.end(), self.now());
+        self.socket_waited.fetch_add(spent, Relaxed);
+        self.settle(&self.socket, spent, acknowledged);
+    }
+
+    /// For how long the socket has waited for the client.
+    fn socket_time(&self, now: u64) -> u64 {
+        let since = self.socket.waiting_since.load(Relaxed);
+        self.socket_waited.load(Relaxed) + elapsed(since, now)
     }
 
     /// A client that stops is cut this much late at most, beyond its credit.
@@ -204,29 +221,40 @@ impl Watchdog {
         self.socket.credit.load(Relaxed).min(self.rules.stall / 4)
     }
 
+    /// One exchange waits for the client. While the socket does, too, the client is judged by that.
     pub(crate) fn waits(&self, meter: &Meter) {
         if meter.waiting_since.load(Relaxed) == 0 {
             let now = self.now();
+            meter.beside.store(self.socket_time(now), Relaxed);
             meter.waiting_since.store(now, Relaxed);
             self.tighten(now + meter.credit.load(Relaxed));
         }
     }
 
+    /// When the credit of an exchange will be gone, if it waits.
+    pub(crate) fn deadline_of(&self, meter: &Meter) -> Option<u64> {
+        let since = meter.waiting_since.load(Relaxed);
+        let paused = || {
+            self.socket_time(self.now())
+                .saturating_sub(meter.beside.load(Relaxed))
+        };
+        (since != 0).then(|| since + meter.credit.load(Relaxed) + paused())
+    }
+
     pub(crate) fn moved(&self, meter: &Meter, bytes: usize) {
         let waits = meter.waiting_since.load(Relaxed) != 0;
         if waits || meter.credit.load(Relaxed) < self.rules.stall {
-            self.spend_and_earn(meter, bytes as u64);
+            let now = self.now();
+            let paused = self.socket_time(now).saturating_sub(meter.beside.load(Relaxed));
+            let spent = elapsed(meter.end(), now).saturating_sub(paused);
+            // What is under way on one connection shares what its client can take.
+            let under_way = u64::from(self.in_flight.load(Relaxed).max(1));
+            self.settle(meter, spent, (bytes as u64).saturating_mul(under_way));
         }
     }
 
-    /// Takes the time that was waited from the credit, adds what so many bytes are worth, and waits no more.
-    fn spend_and_earn(&self, meter: &Meter, bytes: u64) {
-        let since = meter.waiting_since.swap(0, Relaxed);
-        let spent = if since == 0 {
-            0
-        } else {
-            self.now().saturating_sub(since)
-        };
+    /// Takes the time that was waited from the credit, and adds what so many bytes are worth.
+    fn settle(&self, meter: &Meter, spent: u64, bytes: u64) {
         let earned = bytes.saturating_mul(1_000_000) / self.rules.rate;
         let credit = meter.credit.load(Relaxed).saturating_add(earned);
         let left = credit.saturating_sub(spent).min(self.rules.stall);
@@ -403,19 +431,28 @@ impl Meter {
     fn new(rules: &Rules) -> Self {
         Self {
             waiting_since: AtomicU64::new(0),
+            beside: AtomicU64::new(0),
             credit: AtomicU64::new(rules.stall),
         }
     }
 
     /// When the credit will be gone, if something waits.
-    pub(crate) fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<u64> {
         let since = self.waiting_since.load(Relaxed);
         (since != 0).then(|| since + self.credit.load(Relaxed))
     }
 
-    /// Nothing waits any more, for there is nothing left.
-    pub(crate) fn end(&self) {
-        self.waiting_since.store(0, Relaxed);
+    /// Nothing waits any more. Since when it did, or 0.
+    pub(crate) fn end(&self) -> u64 {
+        self.waiting_since.swap(0, Relaxed)
+    }
+}
+
+/// 0 is never.
+const fn elapsed(since: u64, now: u64) -> u64 {
+    match since {
+        0 => 0,
+        since => now.saturating_sub(since),
     }
 }
 

@@ -91,7 +91,9 @@ impl Frames {
 
     /// The next frame of this kind.
     fn until(&mut self, kind: u8) -> Frame {
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < PATIENCE, "no frame of type {kind}");
             let frame = self
                 .next()
                 .unwrap_or_else(|| panic!("closed before a frame of type {kind}"));
@@ -263,6 +265,62 @@ fn streams_whose_window_stays_shut_are_reset_after_the_stall_timeout() {
     client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
     client.get(201, "/");
     assert_eq!(client.until(DATA).payload, b"hello");
+}
+
+/// The last piece of an answer is in nobody's hands but the protocol's, and a window of one byte keeps it there.
+#[test]
+fn a_stream_is_under_way_until_its_last_byte_has_left() {
+    let server = Running::start(only(|limits| limits.stall_timeout = SECOND));
+    let mut client = Frames::new(&server, &[(4, 1)]);
+    let begin = Instant::now();
+    client.get(1, "/zeros/1000");
+    assert_eq!(client.until(DATA).payload.len(), 1);
+    assert_eq!(client.until(RST_STREAM).stream, 1);
+    not_before(SECOND, begin);
+    // And where the client takes it all, the end comes when it has.
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+    client.get(3, "/zeros/1000");
+    let mut received = 0;
+    loop {
+        let frame = client.until(DATA);
+        assert_eq!(frame.stream, 3);
+        received += frame.payload.len();
+        if frame.flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    assert_eq!(received, 1000);
+}
+
+/// Each of them takes less than the minimum rate, and waits for its turn longer than the stall timeout.
+#[test]
+fn streams_that_wait_for_each_other_are_not_cut_while_the_client_takes_enough() {
+    const MANY: u32 = 40;
+    let server = Running::start(only(|limits| {
+        limits.stall_timeout = SECOND;
+        limits.minimum_rate = 100_000;
+    }));
+    let mut client = Frames::new(&server, &[(4, 1 << 30)]);
+    rustix::net::sockopt::set_socket_recv_buffer_size(&client.0.0, 32 * 1024).unwrap();
+    client.send(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+    for n in 0..MANY {
+        client.get(2 * n + 1, "/zeros/1000000");
+    }
+    let begin = Instant::now();
+    let mut received = 0;
+    while begin.elapsed() < 5 * SECOND {
+        let frame = client.next().expect("closed");
+        assert_ne!(
+            frame.kind,
+            RST_STREAM,
+            "after {:?}, {received} bytes",
+            begin.elapsed()
+        );
+        received += frame.payload.len();
+        // A megabyte a second, a quarter of what would be enough for each.
+        let due = Duration::from_micros(u64::try_from(received).unwrap());
+        std::thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
 }
 
 /// A client that asks for answers to its PINGs and SETTINGS and reads none (CVE-2019-9512, -9515).

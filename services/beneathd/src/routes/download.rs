@@ -7,14 +7,14 @@ use beneath::Source as _;
 use beneath_catalog::{Credentials, FileId, Lease};
 use beneath_http::{FileResponse, MediaType, Name, RequestHead, Validators};
 use beneath_serve::{Abort, RequestBody};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, Version};
 
 use super::answer::{Answer, AnswerBody, Answering};
 use crate::auth;
 use crate::rejection::Rejection;
 use crate::service::Service;
 
-/// Up to this length, in bytes, no client is waited for: the sockets take it all in.
+/// Up to this length, in bytes, no client of HTTP/1 is waited for: the sockets take it all in.
 const TAKEN_AT_ONCE: u64 = 64 * 1024;
 
 /// In place where nothing has to be waited for, which is almost always.
@@ -58,7 +58,7 @@ fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials
 /// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache. When the right
 /// falls while the client takes nothing, what waits for it is thrown away.
 pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnce() -> Abort) -> Answer {
-    if lease.file().metadata().len() > TAKEN_AT_ONCE {
+    if request.version() == Version::HTTP_2 || lease.file().metadata().len() > TAKEN_AT_ONCE {
         let abort = abort();
         lease.on_fall(move || abort.abort());
     }
