@@ -13,7 +13,8 @@ use crate::store::lock;
 ///
 /// Only what has to be hashed is throttled: whoever was verified before and comes again is not asked to wait. Failures for a
 /// user elsewhere hold back who has failed lately, too, but no address from which that user has logged in before. So guessing,
-/// from however many addresses, locks nobody out: each address has its first attempt.
+/// from however many addresses, locks nobody out: each address has its first attempt; and whoever logged in from there before is
+/// held back by what was tried in their own name only, whoever else shares the address.
 pub(crate) struct Throttle {
     rate: Rate,
     buckets: Mutex<HashMap<Source, Bucket>>,
@@ -31,6 +32,8 @@ pub(crate) struct Rate {
 enum Source {
     Address(Address),
     User(Box<str>),
+    /// Somebody where they have logged in before.
+    Both(Box<str>, Address),
 }
 
 /// An IPv4 address, or the first half of an IPv6 one: whoever has one address there has them all.
@@ -54,10 +57,13 @@ impl Throttle {
     /// How long to wait before another attempt is heard, if not at all.
     pub(crate) fn wait(&self, user: &str, address: Option<IpAddr>) -> Option<Duration> {
         let address = address.map(Address::from);
-        let known = address.is_some_and(|address| lock(&self.known).contains_key(&(user.into(), address)));
+        let known = address.filter(|address| self.knows(user, *address));
         let buckets = lock(&self.buckets);
         let wait = |source: &Source| buckets.get(source)?.wait(self.rate);
-        let by_user = || (!known).then(|| wait(&Source::User(user.into()))).flatten();
+        if let Some(address) = known {
+            return wait(&Source::Both(user.into(), address));
+        }
+        let by_user = || wait(&Source::User(user.into()));
         let Some(address) = address.map(Source::Address) else {
             return by_user();
         };
@@ -68,15 +74,26 @@ impl Throttle {
     }
 
     pub(crate) fn failed(&self, user: &str, address: Option<IpAddr>) {
+        let address = address.map(Address::from);
+        let known = address.filter(|address| self.knows(user, *address));
+        let both = known.map(|address| Source::Both(user.into(), address));
+        let by_address = address.map(Source::Address);
         let mut buckets = lock(&self.buckets);
-        let by_address = address.map(|address| Source::Address(Address::from(address)));
-        for source in by_address.into_iter().chain([Source::User(user.into())]) {
+        for source in by_address
+            .into_iter()
+            .chain(both)
+            .chain([Source::User(user.into())])
+        {
             make_room(&mut buckets);
             let now = Instant::now();
             let bucket = buckets.entry(source).or_insert(Bucket { full_at: now });
             let empty = now + self.rate.refill * self.rate.burst;
             bucket.full_at = (bucket.full_at.max(now) + self.rate.refill).min(empty);
         }
+    }
+
+    fn knows(&self, user: &str, address: Address) -> bool {
+        lock(&self.known).contains_key(&(user.into(), address))
     }
 
     pub(crate) fn succeeded(&self, user: &str, address: Option<IpAddr>) {
@@ -167,6 +184,22 @@ mod tests {
             "one failed here, others elsewhere"
         );
         assert!(throttle.wait("ann", None).is_some());
+    }
+
+    #[test]
+    fn whoever_was_here_before_is_not_held_back_by_others_behind_the_same_address() {
+        let throttle = Throttle::new(RATE);
+        throttle.succeeded("ann", address(1));
+        for name in ["a", "b", "c", "d"] {
+            throttle.failed(name, address(1));
+        }
+        assert!(throttle.wait("bob", address(1)).is_some());
+        assert_eq!(throttle.wait("ann", address(1)), None);
+        // And who guesses her password from there is.
+        for _ in 0..3 {
+            throttle.failed("ann", address(1));
+        }
+        assert!(throttle.wait("ann", address(1)).is_some());
     }
 
     #[test]

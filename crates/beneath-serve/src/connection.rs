@@ -397,6 +397,9 @@ async fn close(end: End, mut wire: Wire, watchdog: &Watchdog) {
         End::Idle | End::Resting => {
             if settle(&mut wire, watchdog).await.is_err() {
                 watchdog.reset_on_close();
+            } else {
+                // Over TLS, that nothing was cut off (RFC 8446 §6.1).
+                let _ = timeout(LINGER, wire.shutdown()).await;
             }
         }
         End::Head => {

@@ -15,6 +15,7 @@ enum Kind {
     ListenAt(PathBuf, io::Error),
     File(PathBuf, io::Error),
     Tls(Box<dyn error::Error + Send + Sync>),
+    Pem(PathBuf, Box<dyn error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -30,6 +31,10 @@ impl Error {
         Self(Kind::File(path.to_owned(), error))
     }
 
+    pub(crate) fn pem(path: &Path, error: impl error::Error + Send + Sync + 'static) -> Self {
+        Self(Kind::Pem(path.to_owned(), error.into()))
+    }
+
     pub(crate) fn tls(error: impl error::Error + Send + Sync + 'static) -> Self {
         Self(Kind::Tls(error.into()))
     }
@@ -41,6 +46,7 @@ impl fmt::Display for Error {
             Kind::Listen(error) => write!(f, "cannot listen: {error}"),
             Kind::ListenAt(path, error) => write!(f, "cannot listen on {}: {error}", path.display()),
             Kind::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Kind::Pem(path, error) => write!(f, "cannot use {}: {error}", path.display()),
             Kind::Tls(error) => write!(f, "cannot use the TLS certificate: {error}"),
         }
     }
@@ -50,7 +56,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.0 {
             Kind::Listen(error) | Kind::ListenAt(_, error) | Kind::File(_, error) => Some(error),
-            Kind::Tls(error) => Some(error.as_ref()),
+            Kind::Tls(error) | Kind::Pem(_, error) => Some(error.as_ref()),
         }
     }
 }

@@ -156,7 +156,8 @@ impl<S> Guarded<S> {
         (request.body().size_hint().lower() > self.request_body).then_some(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
-    fn equip(&self, request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<RequestBody> {
+    fn equip(&self, mut request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<RequestBody> {
+        host::replace(&mut request);
         request.map(|body| RequestBody::new(body, self.request_body, exchange, self.peer))
     }
 }

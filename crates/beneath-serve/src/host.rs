@@ -3,7 +3,7 @@
 //! Whoever routes or builds links by `Host` and whoever stands in front must see the same (CWE-444). hyper takes
 //! HTTP/1.1 requests with none, with two, and with anything in it.
 
-use http::{Request, Version, header::HOST};
+use http::{HeaderValue, Request, Version, header::HOST};
 
 /// A request that names its host as the standard demands.
 ///
@@ -19,7 +19,7 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), BadHost> {
         return Err(BadHost);
     }
     match (request.version(), host) {
-        (Version::HTTP_2, None) => request.uri().authority().map(drop).ok_or(BadHost),
+        (Version::HTTP_2, None) => is_host(authority(request).ok_or(BadHost)?),
         (Version::HTTP_2, Some(host)) => match request.uri().authority() {
             Some(authority)
                 if !authority
@@ -31,10 +31,27 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), BadHost> {
             }
             _ => is_host(host.as_bytes()),
         },
-        (_, Some(host)) => is_host(host.as_bytes()),
+        (_, Some(host)) => is_host(host.as_bytes()).and_then(|()| authority(request).map_or(Ok(()), is_host)),
         (Version::HTTP_11, None) => Err(BadHost),
-        (_, None) => Ok(()),
+        (_, None) => authority(request).map_or(Ok(()), is_host),
     }
+}
+
+/// What an application sees as `Host` is what the target names, where it names a host: RFC 9112 §3.2.2 has the field ignored then.
+pub(crate) fn replace<B>(request: &mut Request<B>) {
+    let named = authority(request).and_then(|host| HeaderValue::from_bytes(host).ok());
+    if let Some(host) = named
+        && request.version() != Version::HTTP_2
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+fn authority<B>(request: &Request<B>) -> Option<&[u8]> {
+    request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().as_bytes())
 }
 
 /// None, several, or not a host.
@@ -116,6 +133,16 @@ mod tests {
             (Version::HTTP_2, "/", &["a"], true),
         ] {
             assert_eq!(request(version, uri, hosts), fine, "{version:?} {uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_names_a_host_is_what_the_application_sees() {
+        for (target, host) in [("/", "a"), ("http://b:80/", "b:80")] {
+            let request = Request::builder().uri(target).header(HOST, "a").body(());
+            let mut request = request.unwrap();
+            replace(&mut request);
+            assert_eq!(request.headers()[HOST], host, "{target}");
         }
     }
 }

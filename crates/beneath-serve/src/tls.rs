@@ -1,6 +1,8 @@
 //! [`Tls`]: a certificate that may change while connections are open.
 
 use std::fmt;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,7 +64,7 @@ impl Tls {
         let (certificate, key) = (certificate.as_ref().to_owned(), key.as_ref().to_owned());
         let tickets = ring::Ticketer::new().map_err(Error::tls)?;
         let pem = Pem::read(&certificate, &key)?;
-        let config = pem.config(&tickets)?;
+        let config = pem.config((&certificate, &key), &tickets)?;
         Ok(Self(Arc::new(Inner {
             certificate,
             key,
@@ -82,7 +84,7 @@ impl Tls {
         if self.0.current().pem == pem {
             return Ok(false);
         }
-        let config = pem.config(&self.0.tickets)?;
+        let config = pem.config((&self.0.certificate, &self.0.key), &self.0.tickets)?;
         *self.0.current() = Current { config, pem };
         Ok(true)
     }
@@ -129,29 +131,55 @@ impl Inner {
 
 impl Pem {
     fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
-        let read = |path: &Path| std::fs::read(path).map_err(|error| Error::file(path, error));
+        let read = |path: &Path| read(path).map_err(|error| Error::file(path, error));
         Ok(Self {
             certificate: read(certificate)?,
             key: read(key)?,
         })
     }
 
-    fn config(&self, tickets: &Arc<dyn ProducesTickets>) -> Result<Arc<ServerConfig>, Error> {
+    fn config(
+        &self,
+        (of_chain, of_key): (&Path, &Path),
+        tickets: &Arc<dyn ProducesTickets>,
+    ) -> Result<Arc<ServerConfig>, Error> {
         let chain = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(Error::tls)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(Error::tls)?;
+            .map_err(|error| Error::pem(of_chain, error))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| Error::pem(of_key, error))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(Error::tls)?
             .with_no_client_auth()
             .with_single_cert(chain, key) // Also checks that the key is that of the certificate.
-            .map_err(Error::tls)?;
+            .map_err(|error| Error::pem(of_chain, error))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // The same over a reload, so that sessions can be resumed.
         config.ticketer = Arc::clone(tickets);
         Ok(Arc::new(config))
     }
+}
+
+/// Waits for nobody: not for a writer, where a pipe took the place of the file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own files, whose links are followed"
+)]
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = std::fs::File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl fmt::Debug for Tls {

@@ -378,6 +378,12 @@ fn a_host_that_is_not_the_authority_is_refused() {
     assert_eq!(client.until(HEADERS).payload[0], 0x8c, "400 by the static table");
     client.send(HEADERS, END_STREAM | END_HEADERS, 3, &with_host("a"));
     assert_eq!(client.until(HEADERS).payload[0], 0x88, "200");
+    client.send(HEADERS, END_STREAM | END_HEADERS, 5, &head("/", "user@a"));
+    assert_eq!(
+        client.until(HEADERS).payload[0],
+        0x8c,
+        "400: a user is no part of a host"
+    );
 }
 
 #[test]

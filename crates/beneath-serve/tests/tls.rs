@@ -168,8 +168,26 @@ fn files_that_hold_no_certificate_or_no_key_are_an_error_that_names_them() {
         .unwrap_err()
         .to_string();
     assert!(missing.contains("none.pem"), "{missing}");
-    assert!(Tls::from_pem_files(&cert, &cert).is_err());
-    assert!(Tls::from_pem_files(&key, &key).is_err());
+    for (certificate, file, named) in [(&cert, &cert, "cert.pem"), (&key, &key, "key.pem")] {
+        let error = Tls::from_pem_files(certificate, file).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    // A pipe would be waited for until somebody writes.
+    let tls = Tls::from_pem_files(&cert, &key).unwrap();
+    std::fs::remove_file(&cert).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &cert,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let error = tls.reload().unwrap_err().to_string();
+    assert!(
+        error.contains("cert.pem") && error.contains("regular file"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use beneath_catalog::Catalog;
 use beneath_serve::{Drained, Server};
@@ -65,10 +66,8 @@ pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
         let listening = |address| listening(address, more);
         Ok(serve(listener, Service::new(catalog, &log), config, stop, listening).await?)
     });
-    if abandoned {
-        // Nobody waits for what will not be served.
-        runtime.shutdown_background();
-    }
+    // Whatever hangs, in a file system that does not answer: nobody waits for it any more.
+    runtime.shutdown_timeout(if abandoned { Duration::ZERO } else { AT_THE_END });
     done
 }
 
@@ -114,6 +113,9 @@ async fn serve(
         ))),
     }
 }
+
+/// For so long what was asked of the disk may still be answered when everything else has ended.
+const AT_THE_END: Duration = Duration::from_secs(2);
 
 /// SIGTERM, SIGINT, and SIGHUP from a terminal that is closed. Registered when it is made, so that no signal is missed before
 /// it is awaited.
