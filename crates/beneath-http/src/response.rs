@@ -140,7 +140,7 @@ impl FileResponse {
     /// # Security
     ///
     /// Whoever says this must know that it belongs to this version: remember it together with
-    /// [`Metadata::identity`] and [`Metadata::version`], and compare.
+    /// [`Metadata::identity`](beneath::Metadata::identity) and [`Metadata::version`](beneath::Metadata::version), and compare.
     pub const fn sha256(mut self, digest: [u8; 32]) -> Self {
         self.digest = Known::Tag(digest);
         self

@@ -56,8 +56,8 @@
 //! the network carries. A handler that blocks its thread blocks others: that is tokio's contract. Limits per
 //! address are of no use behind a proxy, which is one address; its own limits are needed there, and
 //! a loopback or unix socket, which is not counted. Of what was already handed to the kernel (128 KiB, of files that are sent without a
-//! copy 1 MiB) or to an HTTP/2 stream's buffer (128 KiB) [`Abort`] takes back what the kernel holds on HTTP/1, and nothing
-//! on HTTP/2. A file that is sent without a copy is held, with the right to it, until the client has acknowledged its last byte.
+//! copy 1 MiB) [`Abort`] takes back what it holds on HTTP/1, and nothing on HTTP/2; there it takes back what waits for the client's
+//! window. A file that is sent without a copy is held, with the right to it, until the client has acknowledged its last byte.
 //!
 //! # What is refused, and where
 //!

@@ -5,6 +5,8 @@
 //! timer is moved forward. It is never moved back: when it fires too early the deadline is worked out afresh from
 //! the notes.
 
+mod meter;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
@@ -12,14 +14,12 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use crate::limits::Limits;
+use meter::{FAR, elapsed};
+pub(crate) use meter::{Meter, Rules};
 
 /// After so long without a request a connection gives its buffers back (microseconds). A client that asks
 /// one thing after the other does not notice.
 const REST_AFTER: u64 = 100_000;
-
-/// A century: later than any deadline, and not too late for a timer.
-const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
 /// Shared by one connection's task, its requests' bodies and the handles to end it.
 #[derive(Debug)]
@@ -47,26 +47,6 @@ pub(crate) struct Watchdog {
     reset: AtomicBool,
     linger: AtomicBool,
     waker: AtomicWaker,
-}
-
-/// The limits as the watchdog needs them, in microseconds.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    epoch: Instant,
-    header: u64,
-    idle: u64,
-    stall: u64,
-    rate: u64,
-}
-
-/// A client's credit of time (see [`Limits::stall_timeout`]): spent while something waits for it, earned
-/// back by bytes that move.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    waiting_since: AtomicU64,
-    credit: AtomicU64,
-    /// For how long the socket had waited when this began to.
-    beside: AtomicU64,
 }
 
 /// What a connection has yet to send that hyper takes for sent (see [`sendfile`](crate::sendfile)).
@@ -207,7 +187,7 @@ impl Watchdog {
     fn socket_spends(&self, acknowledged: u64) {
         let spent = elapsed(self.socket.end(), self.now());
         self.socket_waited.fetch_add(spent, Relaxed);
-        self.settle(&self.socket, spent, acknowledged);
+        self.socket.settle(&self.rules, spent, acknowledged);
     }
 
     /// For how long the socket has waited for the client.
@@ -249,16 +229,8 @@ impl Watchdog {
             let spent = elapsed(meter.end(), now).saturating_sub(paused);
             // What is under way on one connection shares what its client can take.
             let under_way = u64::from(self.in_flight.load(Relaxed).max(1));
-            self.settle(meter, spent, (bytes as u64).saturating_mul(under_way));
+            meter.settle(&self.rules, spent, (bytes as u64).saturating_mul(under_way));
         }
-    }
-
-    /// Takes the time that was waited from the credit, and adds what so many bytes are worth.
-    fn settle(&self, meter: &Meter, spent: u64, bytes: u64) {
-        let earned = bytes.saturating_mul(1_000_000) / self.rules.rate;
-        let credit = meter.credit.load(Relaxed).saturating_add(earned);
-        let left = credit.saturating_sub(spent).min(self.rules.stall);
-        meter.credit.store(left, Relaxed);
     }
 
     /// The client may still be sending what nobody will read; it shall see the answer all the same.
@@ -408,61 +380,10 @@ impl Watchdog {
     }
 }
 
-impl Rules {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            // A second of past, so that 0 can mean "never".
-            epoch: Instant::now()
-                .checked_sub(Duration::from_secs(1))
-                .unwrap_or_else(Instant::now),
-            header: micros(limits.header_timeout),
-            idle: micros(limits.idle_timeout),
-            stall: micros(limits.stall_timeout),
-            rate: u64::from(limits.minimum_rate.max(1)),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        micros(self.epoch.elapsed()).max(1)
-    }
-}
-
-impl Meter {
-    fn new(rules: &Rules) -> Self {
-        Self {
-            waiting_since: AtomicU64::new(0),
-            beside: AtomicU64::new(0),
-            credit: AtomicU64::new(rules.stall),
-        }
-    }
-
-    /// When the credit will be gone, if something waits.
-    fn deadline(&self) -> Option<u64> {
-        let since = self.waiting_since.load(Relaxed);
-        (since != 0).then(|| since + self.credit.load(Relaxed))
-    }
-
-    /// Nothing waits any more. Since when it did, or 0.
-    pub(crate) fn end(&self) -> u64 {
-        self.waiting_since.swap(0, Relaxed)
-    }
-}
-
-/// 0 is never.
-const fn elapsed(since: u64, now: u64) -> u64 {
-    match since {
-        0 => 0,
-        since => now.saturating_sub(since),
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(FAR)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     fn watchdog(limits: &Limits) -> Watchdog {
         Watchdog::new(Arc::new(Rules::new(limits)))
