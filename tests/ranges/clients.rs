@@ -42,7 +42,11 @@ pub(crate) struct Trust(Mutex<Vec<CertificateDer<'static>>>);
 
 impl Trust {
     pub(crate) fn add(&self, certificate: CertificateDer<'static>) {
-        self.0.lock().unwrap().push(certificate);
+        let mut certificates = self.0.lock().unwrap();
+        certificates.push(certificate);
+        // Older ones are shown no more, and a client gives up over too many of one name.
+        let old = certificates.len().saturating_sub(16);
+        certificates.drain(..old);
     }
 
     fn config(&self, protocol: &[u8]) -> Arc<ClientConfig> {
