@@ -186,9 +186,7 @@ fn a_taken_address_is_named_also_if_it_is_that_of_the_metrics() {
 #[test]
 fn every_change_says_in_json_as_of_when_and_how_it_is_effective() {
     let house = House::build();
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     let file = house
         .run(&["publish", "files:report.txt", "--json"])
         .published()
@@ -244,9 +242,7 @@ fn a_catalog_that_cannot_be_opened_is_named() {
 #[test]
 fn a_duplicate_user_is_named() {
     let house = House::build();
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     house
         .run_with(&["user", "add", "alice", "--password-stdin"], "other\n")
         .fails(1, &["alice", "already"]);

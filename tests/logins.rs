@@ -41,9 +41,7 @@ fn downloads_of_known_users_do_not_wait_for_256_logins_at_once() {
     house
         .run(&["import-htpasswd", passwords.to_str().unwrap()])
         .succeeds();
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     let file = house
         .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
         .published();

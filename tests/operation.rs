@@ -22,12 +22,8 @@ use rustix::process::Signal;
 fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
     let house = House::build();
     house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
-    house
-        .run_with(&["user", "add", "bob", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
+    house.add_user("bob");
     let file = house
         .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
         .published();
@@ -158,9 +154,7 @@ fn a_transfer_that_is_cut_is_logged_once_whoever_notices() {
 /// A running service with `report.txt` granted to alice, whose password is `secret`.
 fn shared(house: &House) -> (Beneathd, Published) {
     house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     let file = house
         .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])
         .published();

@@ -27,9 +27,7 @@ fn typed(house: &House, arguments: &[&str], prompt: &str, typed: &str) -> (Optio
 #[test]
 fn what_cannot_be_undone_is_asked_for_at_a_terminal_and_nowhere_else() {
     let house = House::build();
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     house.run(&["group", "add", "finance"]).succeeds();
     let file = house.run(&["publish", "files:report.txt", "--json"]).published();
     let again = |word: &str| match word {
@@ -64,9 +62,7 @@ fn what_cannot_be_undone_is_asked_for_at_a_terminal_and_nowhere_else() {
 #[test]
 fn a_folder_is_published_after_a_question_that_says_how_many_files_and_to_whom() {
     let house = House::build();
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     for number in 0..5 {
         fs::write(house.path(&format!("files/{number}")), "content").unwrap();
     }

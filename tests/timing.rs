@@ -59,9 +59,7 @@ fn unknown_forbidden_expired_and_vanished_files_take_the_same_time() {
 #[test]
 fn an_unknown_user_a_wrong_password_and_a_disabled_user_take_the_same_time() {
     let house = house();
-    house
-        .run_with(&["user", "add", "bob", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("bob");
     house.run(&["user", "disable", "bob"]).succeeds();
     let service = house.serve();
     let path = "/f/AAECAwQFBgcICQoLDA0ODw";
@@ -80,9 +78,7 @@ fn house() -> House {
     house.configure(
         "listen = \"127.0.0.1:0\"\n[limits]\nfailed_logins = 1000000\n[roots.files]\npath = \"files\"\n",
     );
-    house
-        .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-        .succeeds();
+    house.add_user("alice");
     house
 }
 

@@ -47,9 +47,7 @@ impl Shop {
         house.configure(&format!(
             "listen = \"127.0.0.1:0\"\n[limits]\n{limits}\n[roots.files]\npath = \"files\"\n"
         ));
-        house
-            .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-            .succeeds();
+        house.add_user("alice");
         let publish = |name| {
             house
                 .run(&["publish", name, "--to", "user:alice", "--json"])

@@ -19,9 +19,7 @@ fn what_waits_for_a_window_when_the_right_to_it_falls_is_not_sent() {
     ] {
         let house = House::build();
         std::fs::write(house.path("files/x"), vec![b'x'; length]).unwrap();
-        house
-            .run_with(&["user", "add", "alice", "--password-stdin"], "secret\n")
-            .succeeds();
+        house.add_user("alice");
         let published = house
             .run(&["publish", "files:x", "--to", "user:alice", "--json"])
             .published();

@@ -41,6 +41,13 @@ impl House {
         run(command, input)
     }
 
+    /// Adds a reader whose password is `secret`.
+    #[track_caller]
+    pub fn add_user(&self, name: &str) {
+        self.run_with(&["user", "add", name, "--password-stdin"], "secret\n")
+            .succeeds();
+    }
+
     /// The service, with this house's configuration.
     pub fn serve(&self) -> Beneathd {
         self.serve_by(beneathd())

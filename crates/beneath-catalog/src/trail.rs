@@ -5,7 +5,7 @@ mod happened;
 use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -243,10 +243,7 @@ impl Trail {
                 break;
             }
             if queue.events.len() > MAX_QUEUED / 4 {
-                std::mem::swap(&mut *queue, batch);
-                queue.stopping = batch.stopping;
-                drop(queue);
-                pending.add(batch);
+                take(queue, batch, pending);
                 queue = lock(&self.queue);
             }
             if pending.records.len() > MAX_QUEUED / 2 {
@@ -257,10 +254,7 @@ impl Trail {
             std::thread::sleep(PAUSE);
             queue = lock(&self.queue);
         }
-        std::mem::swap(&mut *queue, batch);
-        queue.stopping = batch.stopping;
-        drop(queue);
-        pending.add(batch);
+        take(queue, batch, pending);
     }
 
     /// In short transactions: whoever changes something waits for none of them long. What could not be written stays pending.
@@ -311,6 +305,14 @@ impl Queue {
     const fn is_empty(&self) -> bool {
         self.events.is_empty() && !self.ended && self.dropped == 0
     }
+}
+
+/// Empties the queue, and works on what was in it without the lock.
+fn take(mut queue: MutexGuard<'_, Queue>, batch: &mut Queue, pending: &mut Pending) {
+    std::mem::swap(&mut *queue, batch);
+    queue.stopping = batch.stopping;
+    drop(queue);
+    pending.add(batch);
 }
 
 /// What cannot be removed now is removed later.

@@ -12,6 +12,7 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
 
 use crate::bare_ranges::BareRanges;
 use crate::body::{FileBody, Transfer};
@@ -29,12 +30,6 @@ use answer::Answer;
 
 /// How many ranges of one request are served unless [`FileResponse::max_ranges`] says otherwise.
 pub(crate) const MAX_RANGES: usize = 16;
-
-/// The SHA-256 of no bytes.
-const OF_NOTHING: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
-    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
-];
 
 /// Nothing that is shown may run, load or post anything. The media and style sources are for what browsers wrap around a bare
 /// picture, film or text.
@@ -233,13 +228,16 @@ impl FileResponse {
             const { HeaderValue::from_static("nosniff") },
         );
         if current.len == 0 && !self.may_be_empty() {
-            answer.broken_promise();
+            answer.refuse(StatusCode::INTERNAL_SERVER_ERROR);
             return answer.response;
         }
+        // Asked for a validator (428, RFC 6585 §3), and told none: the client holds none.
         let doubtful = self.bare_ranges.doubts(request.headers());
         match plan(request.method(), request.headers(), &current, self.max_ranges) {
-            Plan::Part(range) if doubtful && range.first() > 0 => answer.precondition_required(),
-            Plan::RangeNotSatisfiable if doubtful => answer.precondition_required(),
+            Plan::Part(range) if doubtful && range.first() > 0 => {
+                answer.refuse(StatusCode::PRECONDITION_REQUIRED);
+            }
+            Plan::RangeNotSatisfiable if doubtful => answer.refuse(StatusCode::PRECONDITION_REQUIRED),
             Plan::Whole => self.send_whole(&mut answer),
             Plan::Part(range) => self.send_part(&mut answer, range),
             // Clients decode what has a Content-Encoding, and the lines between the parts are not in it.
@@ -255,7 +253,8 @@ impl FileResponse {
 
     /// What has no length, as on procfs, cannot be promised; and what should have a digest may have to have a content.
     fn may_be_empty(&self) -> bool {
-        self.digest.promised().is_none_or(|digest| digest == OF_NOTHING) && self.source.file().is_empty()
+        let of_nothing = |digest: [u8; 32]| Sha256::digest([]).as_slice() == digest;
+        self.digest.promised().is_none_or(of_nothing) && self.source.file().is_empty()
     }
 
     /// 200 (RFC 9110 §15.3.1).

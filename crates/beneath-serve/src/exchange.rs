@@ -83,11 +83,8 @@ impl Exchange {
         if self.aborted.load(SeqCst) {
             return Some(0);
         }
-        let download = self.watchdog.deadline_of(&self.download);
-        match (self.watchdog.deadline_of(&self.upload), download) {
-            (Some(upload), Some(download)) => Some(upload.min(download)),
-            (upload, download) => upload.or(download),
-        }
+        let meters = [&self.upload, &self.download].into_iter();
+        meters.filter_map(|meter| self.watchdog.deadline_of(meter)).min()
     }
 }
 

@@ -20,15 +20,8 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), BadHost> {
     }
     match (request.version(), host) {
         (Version::HTTP_2, None) => is_host(authority(request).ok_or(BadHost)?),
-        (Version::HTTP_2, Some(host)) => match request.uri().authority() {
-            Some(authority)
-                if !authority
-                    .as_str()
-                    .as_bytes()
-                    .eq_ignore_ascii_case(host.as_bytes()) =>
-            {
-                Err(BadHost)
-            }
+        (Version::HTTP_2, Some(host)) => match authority(request) {
+            Some(authority) if !authority.eq_ignore_ascii_case(host.as_bytes()) => Err(BadHost),
             _ => is_host(host.as_bytes()),
         },
         (_, Some(host)) => is_host(host.as_bytes()).and_then(|()| authority(request).map_or(Ok(()), is_host)),

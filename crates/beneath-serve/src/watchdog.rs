@@ -213,20 +213,20 @@ impl Watchdog {
 
     /// When the credit of an exchange will be gone, if it waits.
     pub(crate) fn deadline_of(&self, meter: &Meter) -> Option<u64> {
-        let since = meter.waiting_since.load(Relaxed);
-        let paused = || {
-            self.socket_time(self.now())
-                .saturating_sub(meter.beside.load(Relaxed))
-        };
-        (since != 0).then(|| since + meter.credit.load(Relaxed) + paused())
+        let deadline = meter.deadline()?;
+        Some(deadline + self.paused(meter, self.now()))
+    }
+
+    /// For how long the socket has waited since this began to.
+    fn paused(&self, meter: &Meter, now: u64) -> u64 {
+        self.socket_time(now).saturating_sub(meter.beside.load(Relaxed))
     }
 
     pub(crate) fn moved(&self, meter: &Meter, bytes: usize) {
         let waits = meter.waiting_since.load(Relaxed) != 0;
         if waits || meter.credit.load(Relaxed) < self.rules.stall {
             let now = self.now();
-            let paused = self.socket_time(now).saturating_sub(meter.beside.load(Relaxed));
-            let spent = elapsed(meter.end(), now).saturating_sub(paused);
+            let spent = elapsed(meter.end(), now).saturating_sub(self.paused(meter, now));
             // What is under way on one connection shares what its client can take.
             let under_way = u64::from(self.in_flight.load(Relaxed).max(1));
             meter.settle(&self.rules, spent, (bytes as u64).saturating_mul(under_way));

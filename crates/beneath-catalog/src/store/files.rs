@@ -6,7 +6,7 @@ use beneath::{File, RelPath};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::decide::{entry_columns, parse, read_entry};
-use super::{Millis, StoreError, statement};
+use super::{Millis, StoreError, keeps_in_urls, statement};
 use crate::administration::{Grant, Page, Publication};
 use crate::entry::{Entry, EntrySeq, Pin};
 use crate::error::AdminError;
@@ -259,11 +259,10 @@ const NO_IDENTITY: &str =
     "the file system reports no time of birth, so it cannot tell a file from its successor: pin the content";
 
 fn check_name(name: &[u8]) -> Result<(), AdminError> {
+    keeps_in_urls(name)?;
     let reason = match name {
         [] => "is empty",
         long if long.len() > 255 => "is longer than 255 bytes",
-        // Clients take them for folders of the URL that ends with them.
-        b"." | b".." => "is the name of a folder in every folder",
         name if name.contains(&b'/') || name.contains(&0) => "holds a slash or a NUL byte",
         _ => return Ok(()),
     };

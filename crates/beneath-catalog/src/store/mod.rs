@@ -23,8 +23,19 @@ use beneath::Root;
 pub use sqlite::Revision;
 pub(crate) use sqlite::{Missing, Store, StoreError, Writing, lock, revision, statement};
 
-use crate::error::{ConnectError, ParseError};
+use crate::error::{AdminError, ConnectError, ParseError};
 use crate::subject::RootName;
+
+/// Clients take these for steps in a URL, so that nobody could ask for what is called so.
+fn keeps_in_urls(name: &[u8]) -> Result<(), AdminError> {
+    match name {
+        b"." | b".." => Err(AdminError::invalid(
+            "name",
+            "is the name of a folder in every folder",
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// Where the catalog is kept: `sqlite:PATH`.
 ///

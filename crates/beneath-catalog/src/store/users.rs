@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::decide::{User, read_user, user_columns};
-use super::{Millis, StoreError, statement};
+use super::{Millis, StoreError, keeps_in_urls, statement};
 use crate::administration::{Group, Page};
 use crate::error::AdminError;
 use crate::subject::{GroupName, Role, Subject, UserId, UserName, uniqueness_key};
@@ -202,13 +202,7 @@ pub(crate) fn remove_tokens(writing: &Connection, user: UserId) -> Result<usize,
 }
 
 fn add_subject(writing: &Connection, kind: &str, name: &str) -> Result<i64, AdminError> {
-    // Clients take them for steps in a URL, so that nobody could name who is called so.
-    if matches!(name, "." | "..") {
-        return Err(AdminError::invalid(
-            "name",
-            "is the name of a folder in every folder",
-        ));
-    }
+    keeps_in_urls(name.as_bytes())?;
     let sql = "INSERT INTO subjects (kind) VALUES (?1) RETURNING id";
     Ok(statement(writing, sql)?.query_row([kind], |row| row.get(0))?)
 }

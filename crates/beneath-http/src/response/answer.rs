@@ -64,16 +64,9 @@ impl<R: RequestHead> Answer<'_, R> {
         self.set(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
     }
 
-    /// 428 (RFC 6585 §3), which no cache may keep. Without a validator, for the client holds none.
-    pub(super) fn precondition_required(&mut self) {
-        self.status(StatusCode::PRECONDITION_REQUIRED);
-        self.not_to_be_kept();
-        self.set(CONTENT_LENGTH, HeaderValue::from(0));
-    }
-
-    /// 500: a file without length of which there should be something.
-    pub(super) fn broken_promise(&mut self) {
-        self.status(StatusCode::INTERNAL_SERVER_ERROR);
+    /// Nothing is said of the file, and no cache may keep that.
+    pub(super) fn refuse(&mut self, status: StatusCode) {
+        self.status(status);
         self.not_to_be_kept();
         self.set(CONTENT_LENGTH, HeaderValue::from(0));
     }

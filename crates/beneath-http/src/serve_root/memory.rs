@@ -107,29 +107,26 @@ mod tests {
 
     use super::{BareRanges, DOUBT, Found, Instant, Memory};
 
+    /// What there is by the name `x`.
+    fn found(root: &Root) -> Found {
+        let published = RelPath::parse("x").unwrap();
+        Found {
+            file: root.open(&published).unwrap(),
+            coding: None,
+            published,
+        }
+    }
+
     #[test]
     fn a_new_mode_or_link_is_no_replacement_and_a_time_that_was_put_back_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         let root = Root::open_ambient(directory.path(), ambient_authority()).unwrap();
         let (memory, now) = (Memory::new(), Instant::now());
-        let note = || {
-            let published = RelPath::parse("x").unwrap();
-            let file = root.open(&published).unwrap();
-            let coding = None;
-            memory.note_at(
-                &Found {
-                    file,
-                    coding,
-                    published,
-                },
-                now,
-            )
-        };
+        let note = || memory.note_at(&found(&root), now);
         std::fs::write(&path, "one").unwrap();
-        let published = RelPath::parse("x").unwrap();
-        let modified = *root.open(&published).unwrap().metadata();
-        let modified = modified.modified().to_system_time().unwrap();
+        let modified = found(&root).file.metadata().modified();
+        let modified = modified.to_system_time().unwrap();
         assert_eq!(note(), BareRanges::Serve);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(note(), BareRanges::Serve, "another mode");
@@ -153,24 +150,16 @@ mod tests {
             std::fs::write(directory.path().join("new"), content).unwrap();
             std::fs::rename(directory.path().join("new"), directory.path().join("x")).unwrap();
         };
-        let found = || {
-            let published = RelPath::parse("x").unwrap();
-            Found {
-                file: root.open(&published).unwrap(),
-                coding: None,
-                published,
-            }
-        };
         let (memory, now) = (Memory::new(), Instant::now());
         write("one");
-        assert_eq!(memory.note_at(&found(), now), BareRanges::Serve);
-        assert_eq!(memory.note_at(&found(), now), BareRanges::Serve);
+        assert_eq!(memory.note_at(&found(&root), now), BareRanges::Serve);
+        assert_eq!(memory.note_at(&found(&root), now), BareRanges::Serve);
         write("two");
-        assert_eq!(memory.note_at(&found(), now), BareRanges::FromTheStart);
+        assert_eq!(memory.note_at(&found(&root), now), BareRanges::FromTheStart);
         assert_eq!(
-            memory.note_at(&found(), now + DOUBT / 2),
+            memory.note_at(&found(&root), now + DOUBT / 2),
             BareRanges::FromTheStart
         );
-        assert_eq!(memory.note_at(&found(), now + DOUBT), BareRanges::Serve);
+        assert_eq!(memory.note_at(&found(&root), now + DOUBT), BareRanges::Serve);
     }
 }
