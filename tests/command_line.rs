@@ -134,7 +134,7 @@ fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
 fn check_reports_all_problems_at_once() {
     let house = House::build();
     house.configure(
-        "listen = \"nowhere\"\nrevocation_bound = \"soon\"\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
+        "listen = \"nowhere\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
          failed_logins = 0\n[audit]\nretention = \"1s\"\nrecords = 3\n",
     );
     house.run(&["check"]).fails(
@@ -142,6 +142,8 @@ fn check_reports_all_problems_at_once() {
         &[
             "nowhere",
             "soon",
+            "`trusted_proxies`: \"proxy\"",
+            "`trusted_proxies`: \"::/0\"",
             "a/b",
             "limits.connections",
             "limits.failed_logins",

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::limits::Limits;
 use crate::peer::Peer;
+use crate::proxies::Proxies;
 use crate::watchdog::{Order, Watchdog};
 
 /// The connections that are open.
@@ -15,6 +16,7 @@ use crate::watchdog::{Order, Watchdog};
 pub(crate) struct Admission {
     capacity: usize,
     per_address: usize,
+    proxies: Proxies,
     table: Mutex<Table>,
     left: Notify,
 }
@@ -46,6 +48,7 @@ impl Admission {
         Self {
             capacity: limits.connections.max(1),
             per_address: limits.connections_per_address.max(1),
+            proxies: limits.proxies.clone(),
             table: Mutex::default(),
             left: Notify::new(),
         }
@@ -64,7 +67,7 @@ impl Admission {
     /// Admits a connection, unless its address already holds more than its share
     /// ([`Limits::connections`]).
     pub(crate) fn admit(self: &Arc<Self>, peer: Peer, watchdog: &Arc<Watchdog>) -> Option<Admitted> {
-        let holder = Holder::of(peer);
+        let holder = Holder::of(peer, &self.proxies);
         let mut table = self.table();
         let free = self.capacity.saturating_sub(table.open.len());
         if let Some(holder) = holder {
@@ -120,11 +123,11 @@ impl Admission {
 }
 
 impl Holder {
-    /// `None` for those who are not counted: a proxy on this machine speaks for many.
-    fn of(peer: Peer) -> Option<Self> {
+    /// `None` for those who are not counted: a proxy, as what is on this machine may be, speaks for many.
+    fn of(peer: Peer, proxies: &Proxies) -> Option<Self> {
         let address = peer.address()?.ip().to_canonical();
         match address {
-            _ if address.is_loopback() => None,
+            _ if address.is_loopback() || proxies.include(address) => None,
             IpAddr::V4(address) => Some(Self::V4(address.into())),
             IpAddr::V6(address) => Some(Self::V6((u128::from(address) >> 64) as u64)),
         }
@@ -160,14 +163,17 @@ mod tests {
 
     impl Door {
         fn new(connections: usize, connections_per_address: usize) -> Self {
-            let limits = Limits {
+            Self::with(&Limits {
                 connections,
                 connections_per_address,
                 ..Limits::default()
-            };
+            })
+        }
+
+        fn with(limits: &Limits) -> Self {
             Self {
-                admission: Arc::new(Admission::new(&limits)),
-                watchdog: Arc::new(Watchdog::new(Arc::new(Rules::new(&limits)))),
+                admission: Arc::new(Admission::new(limits)),
+                watchdog: Arc::new(Watchdog::new(Arc::new(Rules::new(limits)))),
             }
         }
 
@@ -235,5 +241,18 @@ mod tests {
         let door = Door::new(100, 3);
         let held: Vec<_> = (0..100).filter_map(|_| door.knock("127.0.0.1")).collect();
         assert_eq!(held.len(), 100);
+    }
+
+    #[test]
+    fn a_proxy_that_is_named_may_hold_them_all() {
+        let door = Door::with(&Limits {
+            connections: 100,
+            connections_per_address: 3,
+            proxies: Proxies::default().trust("192.0.2.0/28").unwrap(),
+            ..Limits::default()
+        });
+        assert_eq!(door.take_all("192.0.2.16").len(), 3);
+        let held: Vec<_> = (0..97).filter_map(|_| door.knock("::ffff:192.0.2.1")).collect();
+        assert_eq!(held.len(), 97);
     }
 }

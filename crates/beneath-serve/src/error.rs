@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a server could not start, or had to stop; or why a certificate cannot be used.
+/// Why a server could not start, or had to stop; or why a certificate, or the name of a proxy, cannot be used.
 #[derive(Debug)]
 pub struct Error(Kind);
 
@@ -16,6 +16,7 @@ enum Kind {
     File(PathBuf, io::Error),
     Tls(Box<dyn error::Error + Send + Sync>),
     Pem(PathBuf, Box<dyn error::Error + Send + Sync>),
+    Proxy(String, &'static str),
 }
 
 impl Error {
@@ -35,6 +36,10 @@ impl Error {
         Self(Kind::Pem(path.to_owned(), error.into()))
     }
 
+    pub(crate) fn proxy(text: &str, what: &'static str) -> Self {
+        Self(Kind::Proxy(text.to_owned(), what))
+    }
+
     pub(crate) fn tls(error: impl error::Error + Send + Sync + 'static) -> Self {
         Self(Kind::Tls(error.into()))
     }
@@ -47,6 +52,7 @@ impl fmt::Display for Error {
             Kind::ListenAt(path, error) => write!(f, "cannot listen on {}: {error}", path.display()),
             Kind::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Kind::Pem(path, error) => write!(f, "cannot use {}: {error}", path.display()),
+            Kind::Proxy(text, what) => write!(f, "{text:?} {what}"),
             Kind::Tls(error) => write!(f, "cannot use the TLS certificate: {error}"),
         }
     }
@@ -57,6 +63,7 @@ impl error::Error for Error {
         match &self.0 {
             Kind::Listen(error) | Kind::ListenAt(_, error) | Kind::File(_, error) => Some(error),
             Kind::Tls(error) | Kind::Pem(_, error) => Some(error.as_ref()),
+            Kind::Proxy(..) => None,
         }
     }
 }

@@ -54,8 +54,8 @@
 //! Upgrades (WebSocket, `CONNECT`) are not served. There is no limit on the rate of requests, none on how long a
 //! handler takes, and no defence against more addresses than there are connections, nor against more traffic than
 //! the network carries. A handler that blocks its thread blocks others: that is tokio's contract. Limits per
-//! address are of no use behind a proxy, which is one address; its own limits are needed there, and
-//! a loopback or unix socket, which is not counted. Of what was already handed to the kernel (128 KiB, of files that are sent without a
+//! address are of no use behind a proxy, which is one address; its own limits are needed there, and to be named in
+//! [`Limits::proxies`], or a loopback or unix socket: those are not counted. Of what was already handed to the kernel (128 KiB, of files that are sent without a
 //! copy 1 MiB) [`Abort`] takes back what it holds on HTTP/1, and nothing on HTTP/2; there it takes back what waits for the client's
 //! window. A file that is sent without a copy is held, with the right to it, until the client has acknowledged its last byte.
 //!
@@ -105,6 +105,7 @@ mod listener;
 mod peer;
 mod plain;
 mod protocol;
+mod proxies;
 mod queue;
 mod request_body;
 mod sendfile;
@@ -117,6 +118,7 @@ mod wire;
 pub use error::Error;
 pub use limits::Limits;
 pub use peer::{Abort, Peer};
+pub use proxies::Proxies;
 pub use request_body::{RequestBody, RequestBodyError};
 pub use server::{Drained, Server};
 pub use tls::Tls;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proxies::Proxies;
+
 /// How much, how long and how many a server grants each client. The default is for a public server.
 ///
 /// ```
@@ -23,8 +25,8 @@ pub struct Limits {
     ///
     /// No address may hold more of them than are free (dynamic queue thresholds, Choudhury and Hahne 1998): one
     /// address alone gets half, ten addresses that all take what they can get an eleventh each, and there is always room
-    /// for one that has none. IPv6 addresses are counted by their /64, and the
-    /// loopback addresses and unix sockets, where a proxy stands, are not counted at all.
+    /// for one that has none. IPv6 addresses are counted by their /64, and
+    /// [`proxies`](Self::proxies), the loopback addresses and unix sockets, where a proxy stands, are not counted at all.
     pub connections: usize,
     /// An upper bound on the connections of one address (of one /64), whatever is free. Default: none.
     pub connections_per_address: usize,
@@ -47,6 +49,8 @@ pub struct Limits {
     /// The rate below which a client loses its connection, in bytes per second, together with
     /// [`stall_timeout`](Self::stall_timeout): default 2 KiB/s. The streams of an HTTP/2 connection share it.
     pub minimum_rate: u32,
+    /// Who may hold all connections, because they speak for many. Default: none.
+    pub proxies: Proxies,
     /// How large a request body may be, in bytes: more is answered 413 if it is announced, and is an error of
     /// the body if it is not. Default 2 MiB.
     pub request_body: u64,
@@ -80,6 +84,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             minimum_rate: 2 * 1024,
+            proxies: Proxies::default(),
             request_body: 2 * 1024 * 1024,
             sendfile_from: 16 * 1024,
             stall_timeout: Duration::from_secs(30),

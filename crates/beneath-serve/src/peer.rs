@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
-    /// A TCP connection from this address. Behind a proxy it is the proxy.
+    /// A TCP connection from this address. Behind a proxy it is the proxy: see [`Proxies`](crate::Proxies).
     Tcp(SocketAddr),
     /// A connection over a unix socket.
     Unix,

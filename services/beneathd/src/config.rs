@@ -1,5 +1,8 @@
 //! [`Config`]: the configuration file, parsed once; nothing after this holds unchecked text.
 
+#[cfg(test)]
+mod example;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use beneath::{Mounts, Policy, Root, Symlinks, ambient_authority};
 use beneath_catalog::{RootName, StoreUrl};
-use beneath_serve::{Limits, Tls};
+use beneath_serve::{Limits, Proxies, Tls};
 use serde::Deserialize;
 
 /// Where a configuration file is looked for when none is named.
@@ -151,6 +154,8 @@ struct Raw {
     listen: String,
     public_url: Option<String>,
     plaintext: Option<Plaintext>,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
     #[serde(default = "default_catalog")]
     catalog: String,
     revocation_bound: Option<String>,
@@ -265,7 +270,8 @@ impl Raw {
             problems.note::<()>(Err(problem.to_owned()));
         }
         let kept_open = self.limits.kept_open;
-        let limits = self.limits.parse(&mut problems);
+        let mut limits = self.limits.parse(&mut problems);
+        limits.proxies = parse_trusted_proxies(&self.trusted_proxies, &mut problems);
         // By default half of what the process may open: it gives way to everything else.
         let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 4 * 5).min(MAX_KEPT_OPEN));
         let audit = self.audit.parse(&mut problems);
@@ -425,6 +431,14 @@ fn parse_revocation_bound(text: &str) -> Result<Duration, String> {
 fn parse_listen(key: &str, text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("`{key}`: {text:?} is not an address and port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"")
+    })
+}
+
+fn parse_trusted_proxies(texts: &[String], problems: &mut Problems) -> Proxies {
+    texts.iter().fold(Proxies::default(), |proxies, text| {
+        let trusted = proxies.clone().trust(text);
+        let trusted = trusted.map_err(|error| format!("`trusted_proxies`: {error}"));
+        problems.note(trusted).unwrap_or(proxies)
     })
 }
 

@@ -64,7 +64,14 @@ pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
         let (catalog, more) =
             prepared.map_err(|error| ProcessError(format!("the catalog was not prepared: {error}")))??;
         let listening = |address| listening(address, more);
-        Ok(serve(listener, Service::new(catalog, &log), config, stop, listening).await?)
+        Ok(serve(
+            listener,
+            Service::new(catalog, config.limits.proxies.clone(), &log),
+            config,
+            stop,
+            listening,
+        )
+        .await?)
     });
     // Whatever hangs, in a file system that does not answer: nobody waits for it any more.
     runtime.shutdown_timeout(if abandoned { Duration::ZERO } else { AT_THE_END });

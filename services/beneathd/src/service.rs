@@ -11,6 +11,8 @@ use std::time::Duration;
 use beneath_catalog::{
     Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Reason, Refusal, RefusalKind,
 };
+use beneath_serve::{Peer, Proxies};
+use http::HeaderMap;
 use tokio::sync::Semaphore;
 
 use crate::rejection::Rejection;
@@ -35,16 +37,23 @@ pub(crate) struct Service {
     downloads: Threads,
     administration: Threads,
     pub(crate) metrics: Metrics,
+    proxies: Proxies,
 }
 
 impl Service {
-    pub(crate) fn new(catalog: Catalog, log: &Log) -> Self {
+    pub(crate) fn new(catalog: Catalog, proxies: Proxies, log: &Log) -> Self {
         Self {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
             administration: Threads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE),
             metrics: Metrics::new(log),
+            proxies,
         }
+    }
+
+    /// The address that guesses, uses of a link and the audit trail go by: of the client, not of a trusted proxy.
+    pub(crate) fn address(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
+        self.proxies.client(peer, headers)
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {

@@ -22,7 +22,7 @@ const TAKEN_AT_ONCE: u64 = 64 * 1024;
 /// The name in the URL is decoration, for clients that save under the last segment; only the ID counts.
 pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<RequestBody>) -> Answering {
     let here = |answer| Answering::here(count(service, answer));
-    let (credentials, id) = match wanted(segments, request) {
+    let (credentials, id) = match wanted(service, segments, request) {
         Ok(wanted) => wanted,
         Err(rejection) => return here(refused(rejection)),
     };
@@ -42,13 +42,17 @@ pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<Re
 }
 
 /// Who wants which file. IDs are plain ASCII, so an encoded one is not one.
-fn wanted(segments: &str, request: &Request<RequestBody>) -> Result<(Credentials, FileId), Rejection> {
+fn wanted(
+    service: &Service,
+    segments: &str,
+    request: &Request<RequestBody>,
+) -> Result<(Credentials, FileId), Rejection> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Rejection::MethodNotAllowed);
     }
     let credentials = auth::credentials(request.headers())?;
-    let credentials = match request.body().peer().address() {
-        Some(address) => credentials.from_address(address.ip()),
+    let credentials = match service.address(request.body().peer(), request.headers()) {
+        Some(address) => credentials.from_address(address),
         None => credentials,
     };
     let id = segments.split('/').next().and_then(|id| id.parse().ok());

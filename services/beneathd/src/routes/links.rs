@@ -49,7 +49,8 @@ async fn follow(service: &Service, mut parts: Parts, peer: Peer, abort: Abort) -
     {
         parts.headers.remove(RANGE);
     }
-    let (lease, claim) = open(service, &parts, peer.address().map(|address| address.ip())).await?;
+    let address = service.address(peer, &parts.headers);
+    let (lease, claim) = open(service, &parts, address).await?;
     let size = lease.file().metadata().len();
     let response = download::answer(lease, &parts, || abort);
     if parts.method == Method::GET

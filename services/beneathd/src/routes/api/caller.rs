@@ -90,8 +90,9 @@ async fn authenticate(
     offer: Offer,
 ) -> Result<Principal, Problem> {
     let credentials = shown.map_err(|why| Problem::unauthenticated(why, offer))?;
-    let credentials = match parts.extensions.get::<Peer>().and_then(Peer::address) {
-        Some(address) => credentials.from_address(address.ip()),
+    let peer = parts.extensions.get::<Peer>();
+    let credentials = match peer.and_then(|peer| service.address(*peer, &parts.headers)) {
+        Some(address) => credentials.from_address(address),
         None => credentials,
     };
     let principal = service.authenticate(credentials).await;
