@@ -165,6 +165,12 @@ fn what_is_not_of_the_schema_is_refused_and_the_field_is_named() {
             "2026-12-31T23:59:59Z",
         ),
         (
+            r#"{"root":"files","path":"report.txt","grants":[{"subject":"user:granted","expires":"2001-01-01T00:00:00Z"}]}"#,
+            422,
+            "/grants",
+            "has passed",
+        ),
+        (
             r#"{"root":"files","path":"report.txt","grants":[{"subject":"user:unknown"}]}"#,
             422,
             "/grants",
@@ -338,6 +344,12 @@ fn every_body_of_the_api_takes_its_own_fields_only() {
             "/expires",
         ),
         ("PUT", &grant, json!({"expires": 1_800_000_000}), "/expires"),
+        (
+            "PUT",
+            &grant,
+            json!({"expires": "2001-01-01T00:00:00Z"}),
+            "/expires",
+        ),
         ("POST", &links, json!({"uses": 0}), "/uses"),
         ("POST", &links, json!({"uses": -1}), "/uses"),
         ("POST", &links, json!({"uses": 2_147_483_648_u64}), "/uses"),

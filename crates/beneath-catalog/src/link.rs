@@ -172,9 +172,7 @@ impl Catalog {
                 now,
             )
             .map_err(|refusal| found.denied(refusal))?;
-            if !links::may_look(snapshot, &found, client, now)? {
-                return Err(found.denied(Refusal::not_found(Reason::LinkUsedUp)));
-            }
+            links::look(snapshot, &found, client, now).map_err(|refusal| found.denied(refusal))?;
             let deadline = serving.feed.deadline(permit.until(), now);
             let entry = sealed.unseal(&permit);
             let decision = Decision::new(found.ground(), None, entry, &permit, deadline);

@@ -525,7 +525,13 @@ fn a_grant_shows_the_file_to_whoever_has_it_and_to_nobody_else() {
         [Ok(id), Ok(id), not_found]
     );
     let past = std::time::SystemTime::now() - Duration::from_secs(1);
-    let _ = operator.grant(&id, &subject("user:ann"), Some(past)).unwrap();
+    let refused = operator.grant(&id, &subject("user:ann"), Some(past)).unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.field()),
+        (AdminErrorKind::Invalid, Some("expires"))
+    );
+    assert_eq!(sees("ann"), Ok(id), "nothing was changed");
+    place.grant_that_ended(&id, "user:ann");
     let _ = operator.leave_group(&group("team"), &user("bob")).unwrap();
     assert_eq!([sees("ann"), sees("bob")], [not_found, not_found]);
 }

@@ -7,7 +7,7 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use beneath::{Source as _, ambient_authority};
 use beneath_catalog::{AdminErrorKind, Credentials, FileId, Reason, RefusalKind, Role};
@@ -36,11 +36,7 @@ fn every_refusal_of_a_file_is_not_found_and_only_the_log_knows_why() {
     place.add_user("ann");
     let published = place.publish("a", &[]);
     let expired = place.publish("b", &[]);
-    let past = SystemTime::now() - Duration::from_secs(1);
-    let _ = place
-        .operator()
-        .grant(&expired, &subject("user:ann"), Some(past))
-        .unwrap();
+    place.grant_that_ended(&expired, "user:ann");
     let vanished = place.publish("c", &["user:ann"]);
     std::fs::remove_file(place.files().join("c")).unwrap();
     let swapped = place.publish("d", &["user:ann"]);
@@ -190,11 +186,7 @@ fn of_several_grants_the_longest_counts() {
     let _ = place.operator().add_group(&group("all")).unwrap();
     let _ = place.operator().join_group(&group("all"), &user("ann")).unwrap();
     let id = place.publish("a", &["group:all"]);
-    let past = SystemTime::now() - Duration::from_secs(1);
-    let _ = place
-        .operator()
-        .grant(&id, &subject("user:ann"), Some(past))
-        .unwrap();
+    place.grant_that_ended(&id, "user:ann");
     assert!(place.catalog.open(&basic("ann"), &id).is_ok());
     let _ = place.operator().revoke(&id, &subject("group:all")).unwrap();
     let refusal = place.catalog.open(&basic("ann"), &id).unwrap_err();
@@ -296,13 +288,7 @@ fn what_is_not_for_somebody_takes_as_long_as_what_does_not_exist() {
     let granted = place.publish("granted", &["user:ann"]);
     let forbidden = place.publish("forbidden", &[]);
     let expired = place.publish("expired", &[]);
-    let past = SystemTime::now() - Duration::from_secs(1);
-    drop(
-        place
-            .operator()
-            .grant(&expired, &subject("user:ann"), Some(past))
-            .unwrap(),
-    );
+    place.grant_that_ended(&expired, "user:ann");
     let vanished = place.publish("vanished", &["user:ann"]);
     std::fs::remove_file(place.files().join("vanished")).unwrap();
     let unknown: FileId = "AAECAwQFBgcICQoLDA0ODw".parse().unwrap();

@@ -182,7 +182,8 @@ impl FileResponse {
         self
     }
 
-    /// How many ranges of one request are served at most, 16 unless said otherwise. More are ignored, and the whole is sent.
+    /// How many ranges of one request are served at most, 16 unless said otherwise. More are ignored, and the whole is sent;
+    /// with 0 the answer says that there are none (`Accept-Ranges: none`).
     pub const fn max_ranges(mut self, max: usize) -> Self {
         self.max_ranges = max;
         self
@@ -337,7 +338,8 @@ impl FileResponse {
     /// The fields of every answer with content, HEAD included. Returns the media type, for where it belongs.
     fn describe(&self, answer: &mut Answer<'_, impl RequestHead>) -> MediaType {
         self.say_validators(answer);
-        answer.set(ACCEPT_RANGES, const { HeaderValue::from_static("bytes") });
+        let ranges = if self.max_ranges == 0 { "none" } else { "bytes" };
+        answer.set(ACCEPT_RANGES, HeaderValue::from_static(ranges));
         if let Some(coding) = &self.content_encoding {
             answer.set(CONTENT_ENCODING, coding.clone());
         }

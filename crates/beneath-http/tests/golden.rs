@@ -159,6 +159,7 @@ impl Tree {
                 .content_encoding(HeaderValue::from_static("br"))
                 .vary(HeaderValue::from_static("accept-encoding"))
                 .disposition(beneath_http::Disposition::None),
+            "/unranged" => digits().sha256(DIGITS).max_ranges(0),
             "/resumed" => digits().sha256(DIGITS).bare_ranges(BareRanges::FromTheStart),
             "/named" => digits().sha256(DIGITS).named(b"caf\xc3\xa9 \"1\".txt\r\nX: y"),
             "/empty" => FileResponse::new(self.open("empty.bin")).sha256([0; 32]),

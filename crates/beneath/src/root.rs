@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -127,10 +128,11 @@ impl Root {
         policy: Policy,
         _: AmbientAuthority,
     ) -> Result<Self, Error> {
-        Self::new(
-            sys::open_ambient(path.as_ref()).map_err(Error::from_errno)?,
-            policy,
-        )
+        let path = path.as_ref();
+        if path.as_os_str().as_bytes().contains(&0) {
+            return Err(Error::new(ErrorKind::InvalidPath, "the path holds a NUL"));
+        }
+        Self::new(sys::open_ambient(path).map_err(Error::from_errno)?, policy)
     }
 
     /// Makes a root of a directory that is already held as a capability.

@@ -98,6 +98,7 @@ fn what_is_no_directory_makes_no_root() {
         ("f", ErrorKind::NotADirectory),
         ("fifo", ErrorKind::NotADirectory),
         ("f/below", ErrorKind::NotADirectory),
+        ("a\0b", ErrorKind::InvalidPath),
     ] {
         let refused = Root::open_ambient(folder.path().join(name), ambient_authority()).unwrap_err();
         assert_eq!(refused.kind(), kind, "{name}");

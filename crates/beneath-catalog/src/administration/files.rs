@@ -122,6 +122,9 @@ impl Administration<'_> {
         // First of all, or whoever may not publish learns from the answer which files there are.
         let place = format!("{}:{:?}", publication.root, publication.path);
         self.permitted(Role::Publisher, "publish", &place)?;
+        for (_, expires) in &publication.grants {
+            lies_ahead("grants", *expires)?;
+        }
         let new = files::New::prepare(publication, &self.open(publication)?, progress)?;
         let object = format!("{} {place}", new.id);
         self.act(
@@ -168,7 +171,7 @@ impl Administration<'_> {
     ///
     /// # Errors
     ///
-    /// [`AdminErrorKind::NotFound`] for the file, or for the subject.
+    /// [`AdminErrorKind::NotFound`] for the file, or for the subject; [`AdminErrorKind::Invalid`] for a time that has passed.
     pub fn grant(
         &self,
         id: &FileId,
@@ -183,6 +186,7 @@ impl Administration<'_> {
             Takes::Rights,
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
+                lies_ahead("expires", expires)?;
                 files::grant(
                     writing,
                     entry.seq,
@@ -339,5 +343,16 @@ impl Grant {
             expires: expires.map(Millis::to_system_time),
             created: created.to_system_time(),
         }
+    }
+}
+
+/// Whoever asks for a right that has ended would take the answer for a right.
+fn lies_ahead(field: &'static str, expires: Option<SystemTime>) -> Result<(), AdminError> {
+    match expires {
+        Some(expires) if Millis::from(expires) <= Millis::now() => Err(AdminError::invalid(
+            field,
+            "the time until when has passed; revoke takes a grant back",
+        )),
+        _ => Ok(()),
     }
 }

@@ -13,6 +13,7 @@ use crate::coverage::Coverage;
 use crate::entry::EntrySeq;
 use crate::error::AdminError;
 use crate::file_id::FileId;
+use crate::refusal::{Reason, Refusal};
 use crate::subject::UserId;
 
 /// A link that was found by its secret.
@@ -85,20 +86,24 @@ pub(crate) fn find(snapshot: &Connection, digest: &[u8; 32]) -> Result<Option<Fo
     Ok(found)
 }
 
-/// Whether this client may look at what a download would give: a use is left, or it has one.
-pub(crate) fn may_look(
+/// Allows this client to look at what a download would give: a use is left, or it has one.
+pub(crate) fn look(
     snapshot: &Connection,
     found: &Found,
     client: &[u8; 32],
     now: Millis,
-) -> Result<bool, StoreError> {
+) -> Result<(), Refusal> {
     let sql = format!(
         "SELECT 1 FROM link_uses WHERE link = ?1 AND client = ?3 AND held AND (until > ?2 OR {RUNNING})"
     );
     let own = statement(snapshot, &sql)?
         .query_row((found.link, now.0, client), |_| Ok(()))
-        .optional()?;
-    Ok(own.is_some() || taken(snapshot, found, now)? < found.uses)
+        .optional()
+        .map_err(StoreError::from)?;
+    if own.is_some() || taken(snapshot, found, now)? < found.uses {
+        return Ok(());
+    }
+    Err(Refusal::not_found(Reason::LinkUsedUp))
 }
 
 /// Begins a transfer over a use of the link, if there is one for it. In a writing transaction, so that of two who want

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{RelPath, Root, ambient_authority};
 use beneath_catalog::{
@@ -77,6 +77,13 @@ impl Place {
             publication = publication.to(self::subject(subject), None);
         }
         *self.operator().publish(&publication).unwrap().value().id()
+    }
+
+    /// Grants a file to somebody, and waits until that has ended.
+    pub fn grant_that_ended(&self, id: &FileId, to: &str) {
+        let soon = SystemTime::now() + Duration::from_millis(30);
+        let _ = self.operator().grant(id, &subject(to), Some(soon)).unwrap();
+        std::thread::sleep(Duration::from_millis(40));
     }
 }
 
