@@ -1,7 +1,7 @@
 //! [`Exchange`]: one request and its response, as the watchdog and [`Abort`](crate::Abort) know it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
@@ -17,17 +17,17 @@ pub(crate) struct Exchange {
     upload: Meter,
     /// The response body that an HTTP/2 stream does not take. (Of HTTP/1 the socket's meter knows.)
     download: Meter,
-    /// A piece of it was handed over and has not left.
-    handed: AtomicBool,
-    /// Whoever has the next piece.
+    /// How many pieces of it were handed over and have not left.
+    handed: AtomicUsize,
+    /// Whoever has the next piece, or the end.
     waits: AtomicWaker,
     aborted: AtomicBool,
 }
 
 /// A piece of a response body that HTTP/2 sends when it may.
 ///
-/// One at a time, and the answer is under way as long as there is one: so the client is judged by what leaves, and what must not
-/// leave any more is reset with its stream.
+/// The answer is under way as long as there is one: so the client is judged by what leaves, and what must not leave any more is
+/// reset with its stream.
 #[derive(Debug)]
 pub(crate) struct Piece {
     bytes: Bytes,
@@ -39,7 +39,7 @@ impl Exchange {
         Self {
             upload: watchdog.meter(),
             download: watchdog.meter(),
-            handed: AtomicBool::new(false),
+            handed: AtomicUsize::new(0),
             waits: AtomicWaker::new(),
             aborted: AtomicBool::new(false),
             watchdog,
@@ -63,12 +63,12 @@ impl Exchange {
         self.upload.end();
     }
 
-    /// Until the piece that was handed over last has left.
-    pub(crate) fn poll_left(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Until no more than so many pieces that were handed over have still to leave.
+    pub(crate) fn poll_left(&self, but: usize, cx: &Context<'_>) -> Poll<()> {
         self.waits.register(cx.waker());
         match self.handed.load(SeqCst) {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
+            handed if handed > but => Poll::Pending,
+            _ => Poll::Ready(()),
         }
     }
 
@@ -90,7 +90,7 @@ impl Exchange {
 
 impl Piece {
     pub(crate) fn hand_over(bytes: Bytes, exchange: &Arc<Exchange>) -> Self {
-        exchange.handed.store(true, SeqCst);
+        exchange.handed.fetch_add(1, SeqCst);
         exchange.watchdog.waits(&exchange.download);
         Self {
             bytes,
@@ -116,8 +116,13 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.exchange.download.end();
-        self.exchange.handed.store(false, SeqCst);
+        let Exchange {
+            watchdog, download, ..
+        } = &*self.exchange;
+        match self.exchange.handed.fetch_sub(1, SeqCst) {
+            1 => drop(download.end()),
+            _ => watchdog.waits(download),
+        }
         self.exchange.waits.wake();
     }
 }

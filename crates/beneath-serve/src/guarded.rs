@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use beneath_http::{Segment, SegmentBody};
-use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -76,6 +75,8 @@ pin_project! {
         metered: Option<Arc<Exchange>>,
         // Some of it was handed over: its end is said when that has left.
         begun: bool,
+        // Its trailers, or that it has none, until then.
+        end: Option<Option<Frame<Buffer>>>,
         sendfile: Option<Sendfile>,
     }
 }
@@ -89,6 +90,9 @@ pin_project! {
         Movable { body: Option<Pin<Box<B>>> },
     }
 }
+
+/// How many pieces may wait beside the one that is sent: with none, HTTP/2 would wait for each.
+const AHEAD: usize = 1;
 
 /// A request that has to wait until the answer before it has been sent: there is one exchange at a time.
 struct Queued<S> {
@@ -253,6 +257,7 @@ where
             under_way: this.under_way.take(),
             metered: this.metered.take(),
             begun: false,
+            end: None,
             sendfile: this.sendfile.take(),
         });
         if *this.close {
@@ -283,7 +288,11 @@ where
     ) -> Poll<Option<Result<Frame<Buffer>, B::Error>>> {
         let this = self.project();
         if let Some(exchange) = &*this.metered {
-            ready!(exchange.poll_left(cx));
+            if let Some(end) = this.end {
+                ready!(exchange.poll_left(0, cx));
+                return Poll::Ready(end.take().map(Ok));
+            }
+            ready!(exchange.poll_left(AHEAD, cx));
         }
         let frame = match this.body.project() {
             AnswerBodyProjected::Nothing => None,
@@ -306,14 +315,26 @@ where
                 _ => None,
             },
         };
-        let buffer = |bytes: Bytes| match &*this.metered {
-            Some(exchange) if !bytes.is_empty() => {
-                *this.begun = true;
-                Buffer::Piece(Piece::hand_over(bytes, exchange))
-            }
-            _ => Buffer::Bytes(bytes),
+        let frame = frame.transpose()?;
+        let Some(exchange) = &*this.metered else {
+            return Poll::Ready(frame.map(|frame| Ok(frame.map_data(Buffer::Bytes))));
         };
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(buffer))))
+        match frame.map(Frame::into_data) {
+            Some(Ok(bytes)) if bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(Buffer::Bytes(bytes))))),
+            Some(Ok(bytes)) => {
+                *this.begun = true;
+                let piece = Piece::hand_over(bytes, exchange);
+                Poll::Ready(Some(Ok(Frame::data(Buffer::Piece(piece)))))
+            }
+            end => {
+                let trailers = end.and_then(Result::err);
+                let end = this
+                    .end
+                    .insert(trailers.map(|trailers| trailers.map_data(Buffer::Bytes)));
+                ready!(exchange.poll_left(0, cx));
+                Poll::Ready(end.take().map(Ok))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {

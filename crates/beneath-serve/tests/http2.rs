@@ -91,13 +91,20 @@ impl Frames {
 
     /// The next frame of this kind.
     fn until(&mut self, kind: u8) -> Frame {
+        self.find(|frame| frame.kind == kind)
+    }
+
+    /// The next frame of this stream.
+    fn next_of(&mut self, stream: u32) -> Frame {
+        self.find(|frame| frame.stream == stream)
+    }
+
+    fn find(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
         let begin = Instant::now();
         loop {
-            assert!(begin.elapsed() < PATIENCE, "no frame of type {kind}");
-            let frame = self
-                .next()
-                .unwrap_or_else(|| panic!("closed before a frame of type {kind}"));
-            if frame.kind == kind {
+            assert!(begin.elapsed() < PATIENCE, "no such frame");
+            let frame = self.next().expect("closed before such a frame");
+            if wanted(&frame) {
                 return frame;
             }
         }
@@ -290,6 +297,53 @@ fn a_stream_is_under_way_until_its_last_byte_has_left() {
         }
     }
     assert_eq!(received, 1000);
+}
+
+/// A client that knows the length need not open the window any further.
+#[test]
+fn a_window_as_large_as_the_answer_is_large_enough() {
+    let server = Running::start(only(|limits| limits.stall_timeout = SECOND));
+    let mut client = Frames::new(&server, &[(4, 1000)]);
+    client.get(1, "/zeros/1000");
+    let mut received = 0;
+    loop {
+        let frame = client.until(DATA);
+        received += frame.payload.len();
+        if frame.flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    assert_eq!(received, 1000);
+}
+
+/// Several pieces of it may wait for the window, and its trailers behind them.
+#[test]
+fn a_stream_is_under_way_until_its_trailers_have_left() {
+    let server = Running::start(only(|limits| limits.stall_timeout = SECOND));
+    let mut client = Frames::new(&server, &[(4, 25)]);
+    let begin = Instant::now();
+    client.get(1, "/trailers");
+    assert_eq!(client.until(HEADERS).flags & END_STREAM, 0);
+    let mut received = Vec::new();
+    while received.len() < 25 {
+        received.extend(client.until(DATA).payload);
+    }
+    assert_eq!(received, b"0123456789012345678901234");
+    assert_eq!(client.next_of(1).kind, RST_STREAM);
+    not_before(SECOND, begin);
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+    client.get(3, "/trailers");
+    assert_eq!(client.until(HEADERS).flags & END_STREAM, 0);
+    let mut received = Vec::new();
+    while received.len() < 30 {
+        received.extend(client.until(DATA).payload);
+    }
+    assert_eq!(received, b"0123456789".repeat(3));
+    let trailers = client.next_of(3);
+    assert_eq!(
+        (trailers.kind, trailers.flags & END_STREAM),
+        (HEADERS, END_STREAM)
+    );
 }
 
 /// Each of them takes less than the minimum rate, and waits for its turn longer than the stall timeout.

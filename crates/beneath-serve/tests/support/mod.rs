@@ -248,6 +248,7 @@ pub fn app() -> Router {
             "/peer",
             get(|Extension(peer): Extension<Peer>| async move { format!("{peer:?}") }),
         )
+        .route("/trailers", get(trailers))
         .route("/abort/{millis}", get(abort))
 }
 
@@ -271,6 +272,17 @@ async fn abort(
         abort.abort();
     });
     zeros(Path(1 << 40)).await
+}
+
+/// Three pieces of ten bytes, and a trailer.
+async fn trailers() -> Body {
+    let piece = || http_body::Frame::data(Bytes::from_static(b"0123456789"));
+    let trailer = ("sum".parse().unwrap(), "30".parse().unwrap());
+    let trailers = http_body::Frame::trailers([trailer].into_iter().collect());
+    let frames = [piece(), piece(), piece(), trailers].map(Ok::<_, std::convert::Infallible>);
+    Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(
+        frames,
+    )))
 }
 
 struct Zeros(usize);
