@@ -15,6 +15,7 @@
 )]
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -36,7 +37,8 @@ fn unknown_forbidden_expired_and_vanished_files_take_the_same_time() {
     };
     let granted = publish("granted", &["--to", "user:alice"]);
     let forbidden = publish("forbidden", &[]);
-    let expired = publish("expired", &["--to", "user:alice", "--expires", "1ms"]);
+    let expired = publish("expired", &["--to", "user:alice", "--expires", "2s"]);
+    let expires = Instant::now() + Duration::from_secs(2);
     let vanished = publish("vanished", &["--to", "user:alice"]);
     fs::remove_file(house.path("files/vanished")).unwrap();
     let service = house.serve();
@@ -48,6 +50,7 @@ fn unknown_forbidden_expired_and_vanished_files_take_the_same_time() {
         ("vanished", &vanished),
     ];
     let ask = |id: &str| request(&format!("/f/{id}"), "alice", "secret");
+    thread::sleep(expires.saturating_duration_since(Instant::now()));
     assert_eq!(
         Connection::open(service.address()).ask(&ask(&granted)).status,
         200

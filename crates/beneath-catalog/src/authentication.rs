@@ -1,7 +1,6 @@
 //! [`Authenticator`]: who somebody is, of one snapshot; and the password hashing that must not happen inside one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -142,7 +141,7 @@ impl Authenticator {
             return Err(refused);
         };
         if let Some(wait) = self.throttle.wait(name, credentials.address) {
-            return Err(Refusal::busy(wait, Reason::Throttled));
+            return Err(Refusal::throttled(wait));
         }
         let digest = self.verified.digest(name, password, &unverified.record);
         let mut imported = None;
@@ -166,7 +165,7 @@ impl Authenticator {
                 self.throttle.failed(name, credentials.address);
                 Err(refused)
             }
-            Err(QueueFull) => Err(Refusal::busy(Duration::from_secs(1), Reason::HashingQueueFull)),
+            Err(QueueFull) => Err(Refusal::busy(Reason::HashingQueueFull)),
         }
     }
 

@@ -72,9 +72,6 @@ pub struct Catalog {
     starting: Mutex<()>,
 }
 
-/// How a request is told from one that is not allowed to wait.
-pub(crate) type Opener = fn(&Root, &RelPath) -> Result<File, beneath::Error>;
-
 impl Catalog {
     /// Opens the catalog that is there.
     ///
@@ -161,7 +158,7 @@ impl Catalog {
         id: &FileId,
     ) -> Result<Lease, Denied> {
         // Once: while a change is being passed memory gives what is overtaken, and only the store waits for that.
-        if let Some(lease) = self.recall_and_open(serving, credentials, id) {
+        if let Some(lease) = self.recall_and_open(serving, credentials, id, Patience::MayRead) {
             return Ok(lease);
         }
         // Also every "no" is the store's, so that all take the same time.
@@ -172,13 +169,13 @@ impl Catalog {
                 .inspect_err(|denied| self.open_in_vain(&denied.refusal));
             let (decision, revision) = decided?;
             let file = self
-                .open_file(&decision, Root::open, Patience::MayRead)
+                .open_file(&decision, Patience::MayRead)
                 .map_err(|refusal| Denied::to(decision.actor(), *id, refusal))?;
             if let Ok(lease) = Lease::new(file, decision, revision, credentials.address, serving) {
                 return Ok(lease.recorded());
             }
         }
-        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken).into())
+        Err(Refusal::busy(Reason::Overtaken).into())
     }
 
     /// What has vanished was looked for in vain: without blocking, from memory, and when the store had decided; and to
@@ -194,30 +191,23 @@ impl Catalog {
         }
     }
 
-    fn recall_and_open(&self, serving: &Serving, credentials: &Credentials, id: &FileId) -> Option<Lease> {
-        let (decision, revision) = self.recall(&serving.feed, credentials, id)?;
-        let file = self.open_file(&decision, Root::open, Patience::MayRead).ok()?;
-        let lease = Lease::new(file, decision, revision, credentials.address, serving).ok()?;
-        Some(lease.recorded())
+    /// As [`open`](Self::open), but from memory or not at all: never hashes, asks the store, or waits for the disk.
+    /// For an async thread. Where it gives nothing call [`open`](Self::open) on a thread that may block: memory never says no.
+    pub fn try_open(&self, credentials: &Credentials, id: &FileId) -> Option<Lease> {
+        self.recall_and_open(self.serving.get()?, credentials, id, Patience::None)
     }
 
-    /// As [`open`](Self::open), but from memory or not at all: never hashes, asks the store, or waits for the disk.
-    /// For an async thread.
-    ///
-    /// # Errors
-    ///
-    /// [`RefusalKind::WouldBlock`](crate::RefusalKind::WouldBlock) where the answer is not in memory: call
-    /// [`open`](Self::open) on a thread that may block. No other kind comes from here.
-    pub fn try_open(&self, credentials: &Credentials, id: &FileId) -> Result<Lease, Refusal> {
-        let serving = self.serving.get().ok_or(Refusal::WOULD_BLOCK)?;
-        let recalled = self.recall(&serving.feed, credentials, id);
-        let (decision, as_of) = recalled.ok_or(Refusal::WOULD_BLOCK)?;
-        let file = self
-            .open_file(&decision, Root::try_open, Patience::None)
-            .map_err(|_| Refusal::WOULD_BLOCK)?;
-        Lease::new(file, decision, as_of, credentials.address, serving)
-            .map(Lease::recorded)
-            .map_err(|_| Refusal::WOULD_BLOCK)
+    fn recall_and_open(
+        &self,
+        serving: &Serving,
+        credentials: &Credentials,
+        id: &FileId,
+        patience: Patience,
+    ) -> Option<Lease> {
+        let (decision, revision) = self.recall(&serving.feed, credentials, id)?;
+        let file = self.open_file(&decision, patience).ok()?;
+        let lease = Lease::new(file, decision, revision, credentials.address, serving).ok()?;
+        Some(lease.recorded())
     }
 
     /// Shows who somebody is, and nothing of what they may.
@@ -351,12 +341,7 @@ impl Catalog {
         Ok((decision, revision))
     }
 
-    pub(crate) fn open_file(
-        &self,
-        decision: &Decision,
-        open: Opener,
-        patience: Patience,
-    ) -> Result<File, Refusal> {
+    pub(crate) fn open_file(&self, decision: &Decision, patience: Patience) -> Result<File, Refusal> {
         let entry = &decision.entry;
         let root = self
             .root(entry.root())
@@ -365,7 +350,7 @@ impl Catalog {
         let file = match handles.and_then(|handles| handles.open(&root, entry)) {
             Some(file) => file,
             None => {
-                let file = self.open_anew(&root, entry.path(), open)?;
+                let file = self.open_anew(&root, entry.path(), patience)?;
                 if let Some(handles) = handles {
                     handles.opened(&root, entry);
                 }
@@ -377,11 +362,11 @@ impl Catalog {
     }
 
     /// What is held for speed gives way to what is needed.
-    fn open_anew(&self, root: &Root, path: &RelPath, open: Opener) -> Result<File, beneath::Error> {
-        open(root, path).or_else(|error| match error.kind() {
+    fn open_anew(&self, root: &Root, path: &RelPath, patience: Patience) -> Result<File, beneath::Error> {
+        patience.open(root, path).or_else(|error| match error.kind() {
             ErrorKind::Exhausted => {
                 self.let_go();
-                open(root, path)
+                patience.open(root, path)
             }
             _ => Err(error),
         })
@@ -417,7 +402,7 @@ impl Catalog {
                 }
             }
         }
-        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken))
+        Err(Refusal::busy(Reason::Overtaken))
     }
 
     /// If that fails the old record stays, until its user is verified anew.

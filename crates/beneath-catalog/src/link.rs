@@ -3,9 +3,6 @@
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
-
-use beneath::Root;
 
 use crate::authentication::token_digest;
 use crate::catalog::{ATTEMPTS, Catalog};
@@ -143,14 +140,14 @@ impl Catalog {
         for _ in 0..ATTEMPTS {
             let (found, decision, revision) = self.decide_link(serving, &secret, &client)?;
             let file = self
-                .open_file(&decision, Root::open, Patience::MayRead)
+                .open_file(&decision, Patience::MayRead)
                 .map_err(|refusal| found.denied(refusal))?;
             if let Ok(lease) = Lease::new(file, decision, revision, request.address, serving) {
                 let (lease, over) = lease.over(found, client, self.link_grace);
                 return Ok((lease, Claim(over)));
             }
         }
-        Err(Refusal::busy(Duration::from_secs(1), Reason::Overtaken).into())
+        Err(Refusal::busy(Reason::Overtaken).into())
     }
 
     fn decide_link(

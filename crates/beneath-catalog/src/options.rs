@@ -1,12 +1,13 @@
 //! [`Options`]: what can be chosen about a catalog.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::store::retention::Retention;
 use crate::throttle::Rate;
 
 /// What can be chosen about a [`Catalog`](crate::Catalog).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     pub(crate) revocation_bound: Duration,
     pub(crate) hashing_at_once: usize,
@@ -42,11 +43,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long after a revocation bytes may still flow, at most, whoever made the change: 1 s by default, no less than
-    /// 20 ms, no more than 10 minutes.
+    /// What a [revocation bound](Self::revocation_bound) can be.
+    pub const REVOCATION_BOUNDS: RangeInclusive<Duration> =
+        Duration::from_millis(20)..=Duration::from_secs(600);
+
+    /// How long after a revocation bytes may still flow, at most, whoever made the change: 1 s by default; what is outside
+    /// [`REVOCATION_BOUNDS`](Self::REVOCATION_BOUNDS) is the nearest that is not.
     #[must_use]
     pub fn revocation_bound(mut self, bound: Duration) -> Self {
-        self.revocation_bound = bound.clamp(Duration::from_millis(20), Duration::from_secs(600));
+        let (shortest, longest) = Self::REVOCATION_BOUNDS.into_inner();
+        self.revocation_bound = bound.clamp(shortest, longest);
         self
     }
 
@@ -86,30 +92,36 @@ impl Options {
         self
     }
 
-    /// How long the audit trail is kept: records older than `age` (by default 90 days) are removed, and the oldest of more
-    /// than `records` (by default five million, some 600 MB; at least a hundred).
-    ///
-    /// A process that serves removes them, in steps of a hundredth of either, and each step is a record of the trail.
+    /// How long the audit trail is kept: 90 days by default. A process that serves removes what is older, in steps of a hundredth
+    /// of it, and each step is a record of the trail.
     #[must_use]
-    pub fn audit_retention(mut self, age: Duration, records: u64) -> Self {
-        self.audit_retention = Retention {
-            age,
-            records: records.max(100),
-        };
+    pub const fn audit_retention(mut self, age: Duration) -> Self {
+        self.audit_retention.age = age;
         self
     }
 
-    /// How many logins may fail, from one address or for one user name, before the next attempt has to wait (by default
-    /// 30), and how long it takes until one more may (by default 2 s).
+    /// How many records of the audit trail are kept, at least a hundred: by default five million, some 600 MB. The oldest are
+    /// removed as those are that are [too old](Self::audit_retention).
+    #[must_use]
+    pub fn audit_records(mut self, records: u64) -> Self {
+        self.audit_retention.records = records.max(100);
+        self
+    }
+
+    /// How many logins may fail, from one address or for one user name, before the next attempt has to wait: 30 by default.
     ///
     /// Users who were verified before by this process, or from the same address, are never held back by the failures
     /// of others.
     #[must_use]
-    pub fn failed_logins(mut self, burst: u32, refill: Duration) -> Self {
-        self.failed_logins = Rate {
-            burst: burst.max(1),
-            refill,
-        };
+    pub fn failed_logins(mut self, burst: u32) -> Self {
+        self.failed_logins.burst = burst.max(1);
+        self
+    }
+
+    /// How long it takes until one more login may fail: 2 s by default.
+    #[must_use]
+    pub const fn failed_logins_refill(mut self, refill: Duration) -> Self {
+        self.failed_logins.refill = refill;
         self
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use beneath::{Error, File, Identity, Metadata, Version};
+use beneath::{Error, File, Identity, Metadata, RelPath, Root, Version};
 use sha2::{Digest as _, Sha256};
 
 use crate::entry::{Entry, Pin};
@@ -17,11 +17,20 @@ pub(crate) struct Pins {
     digests: Mutex<HashMap<(Identity, Version), [u8; 32]>>,
 }
 
-/// Whether whoever asks may wait for a file to be read.
+/// Whether whoever asks may wait for the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     MayRead,
     None,
+}
+
+impl Patience {
+    pub(crate) fn open(self, root: &Root, path: &RelPath) -> Result<File, Error> {
+        match self {
+            Self::MayRead => root.open(path),
+            Self::None => root.try_open(path),
+        }
+    }
 }
 
 impl Pins {
@@ -54,7 +63,7 @@ impl Pins {
             return Ok(*digest);
         }
         if patience == Patience::None {
-            return Err(Refusal::WOULD_BLOCK);
+            return Err(Refusal::NOT_IN_MEMORY);
         }
         let digest = digest(file, |_, _| ())?;
         let mut digests = lock(&self.digests);

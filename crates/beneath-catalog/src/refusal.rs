@@ -25,16 +25,18 @@ pub enum RefusalKind {
     Unauthenticated,
     /// Not for them (404): unknown, forbidden, expired, vanished, escaping and swapped files are one and the same.
     NotFound,
-    /// Too much is going on, or too many failures came from there (503, 429).
+    /// Too much is going on (503).
     Busy {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// Too many logins failed from there, or for that name (429).
+    TooManyAttempts {
+        /// When the next is heard.
+        retry_after: Duration,
+    },
     /// The store or the file system failed (503). Nothing is ever allowed because of it.
     Unavailable,
-    /// Only from [`Catalog::try_open`](crate::Catalog::try_open): ask [`Catalog::open`](crate::Catalog::open) on a
-    /// thread that may block.
-    WouldBlock,
 }
 
 /// The true reason of a [`Refusal`], or of the fall of a [`Lease`](crate::Lease). Never for a client.
@@ -96,11 +98,17 @@ impl Refusal {
         Self::new(RefusalKind::NotFound, reason)
     }
 
-    pub(crate) const fn busy(retry_after: Duration, reason: Reason) -> Self {
+    pub(crate) const fn busy(reason: Reason) -> Self {
+        let retry_after = Duration::from_secs(1);
         Self::new(RefusalKind::Busy { retry_after }, reason)
     }
 
-    pub(crate) const WOULD_BLOCK: Self = Self::new(RefusalKind::WouldBlock, Reason::NotInMemory);
+    pub(crate) const fn throttled(retry_after: Duration) -> Self {
+        Self::new(RefusalKind::TooManyAttempts { retry_after }, Reason::Throttled)
+    }
+
+    /// For whoever may not wait, and asks again where they may.
+    pub(crate) const NOT_IN_MEMORY: Self = Self::new(RefusalKind::Unavailable, Reason::NotInMemory);
     pub(crate) const UNAVAILABLE: Self = Self::new(RefusalKind::Unavailable, Reason::Store);
 
     /// What a client may learn.
@@ -121,7 +129,7 @@ impl fmt::Display for Refusal {
             RefusalKind::NotFound => "not found",
             RefusalKind::Busy { .. } => "busy",
             RefusalKind::Unavailable => "unavailable",
-            RefusalKind::WouldBlock => "would block",
+            RefusalKind::TooManyAttempts { .. } => "too many attempts",
         })
     }
 }
@@ -139,8 +147,8 @@ impl From<beneath::Error> for Refusal {
     fn from(error: beneath::Error) -> Self {
         let reason = Reason::NotOpened(error.kind());
         match error.kind() {
-            ErrorKind::WouldBlock => Self::WOULD_BLOCK,
-            ErrorKind::Busy => Self::busy(Duration::from_secs(1), reason),
+            ErrorKind::WouldBlock => Self::NOT_IN_MEMORY,
+            ErrorKind::Busy => Self::busy(reason),
             ErrorKind::Exhausted | ErrorKind::Io | ErrorKind::Unsupported => {
                 Self::new(RefusalKind::Unavailable, reason)
             }

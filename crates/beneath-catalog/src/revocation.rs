@@ -453,7 +453,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl From<registry::Overtaken> for Refusal {
     fn from(_: registry::Overtaken) -> Self {
-        Self::busy(Duration::from_secs(1), Reason::Overtaken)
+        Self::busy(Reason::Overtaken)
     }
 }
 

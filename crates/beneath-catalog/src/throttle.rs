@@ -22,7 +22,7 @@ pub(crate) struct Throttle {
 }
 
 /// How many failures are free, and how long until another one is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) burst: u32,
     pub(crate) refill: Duration,

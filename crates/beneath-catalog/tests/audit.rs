@@ -418,7 +418,11 @@ fn trail_until(place: &Place, settled: impl Fn(&[AuditRecord]) -> bool) -> Vec<A
 
 #[test]
 fn the_oldest_records_beyond_the_number_that_is_kept_are_removed_and_that_is_a_record() {
-    let place = Place::with(Options::default().audit_retention(Duration::from_secs(9999), 200));
+    let place = Place::with(
+        Options::default()
+            .audit_retention(Duration::from_secs(9999))
+            .audit_records(200),
+    );
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     for number in 0..5_000_u16 {
@@ -436,7 +440,11 @@ fn the_oldest_records_beyond_the_number_that_is_kept_are_removed_and_that_is_a_r
 
 #[test]
 fn records_are_removed_when_they_are_old_also_where_nothing_happens() {
-    let place = Place::with(Options::default().audit_retention(Duration::from_secs(3600), 1_000_000));
+    let place = Place::with(
+        Options::default()
+            .audit_retention(Duration::from_secs(3600))
+            .audit_records(1_000_000),
+    );
     let foreign = rusqlite::Connection::open(place.database()).unwrap();
     let old = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
                INSERT INTO audit (at, actor, event, object, revision, outcome)
@@ -469,7 +477,11 @@ fn an_act_that_fails_leaves_no_trace_of_success() {
 
 #[test]
 fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
-    let place = Place::with(Options::default().failed_logins(5, Duration::from_secs(30)));
+    let place = Place::with(
+        Options::default()
+            .failed_logins(5)
+            .failed_logins_refill(Duration::from_secs(30)),
+    );
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let home: IpAddr = [192, 0, 2, 1].into();
@@ -489,7 +501,7 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
     );
     let refusal = guess(6, "wrong");
     assert_eq!(refusal.reason(), Reason::Throttled);
-    let RefusalKind::Busy { retry_after } = refusal.kind() else {
+    let RefusalKind::TooManyAttempts { retry_after } = refusal.kind() else {
         panic!("{refusal:?}");
     };
     assert!((1..=31).contains(&retry_after.as_secs()), "{retry_after:?}");

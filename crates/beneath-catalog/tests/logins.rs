@@ -33,7 +33,11 @@ fn sixty_four_first_logins_with_the_same_credentials_are_one_and_none_is_sent_aw
 
 #[test]
 fn the_same_wrong_guess_many_times_at_once_is_as_many_failures() {
-    let place = Place::with(Options::default().failed_logins(16, Duration::from_secs(3000)));
+    let place = Place::with(
+        Options::default()
+            .failed_logins(16)
+            .failed_logins_refill(Duration::from_secs(3000)),
+    );
     place.add_user("ann");
     let together = Barrier::new(16);
     std::thread::scope(|scope| {
@@ -51,7 +55,11 @@ fn the_same_wrong_guess_many_times_at_once_is_as_many_failures() {
 
 #[test]
 fn two_hundred_and_fifty_six_first_logins_at_once_do_not_starve_downloads() {
-    let place = Place::with(Options::default().failed_logins(1000, Duration::from_secs(1)));
+    let place = Place::with(
+        Options::default()
+            .failed_logins(1000)
+            .failed_logins_refill(Duration::from_secs(1)),
+    );
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     for number in 0..8 {

@@ -199,16 +199,17 @@ fn the_sibling_that_does_not_block_answers_from_memory_only() {
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let would_block = || {
-        let refusal = place.catalog.try_open(&basic("ann"), &id).unwrap_err();
-        assert_eq!(refusal.kind(), RefusalKind::WouldBlock);
+        assert!(place.catalog.try_open(&basic("ann"), &id).is_none());
     };
     would_block();
     drop(place.catalog.open(&basic("ann"), &id).unwrap());
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
 
     let wrong = Credentials::basic(b"ann", b"wrong");
-    let refusal = place.catalog.try_open(&wrong, &id).unwrap_err();
-    assert_eq!(refusal.kind(), RefusalKind::WouldBlock, "memory never says no");
+    assert!(
+        place.catalog.try_open(&wrong, &id).is_none(),
+        "memory never says no"
+    );
 
     let _ = place
         .operator()
@@ -240,7 +241,7 @@ fn a_token_is_its_bearers_until_it_is_revoked() {
     assert!(!format!("{token:?}").contains(token.reveal()));
 
     let lease = place.catalog.open(&bearer, &id).unwrap();
-    assert!(place.catalog.try_open(&bearer, &id).is_ok());
+    assert!(place.catalog.try_open(&bearer, &id).is_some());
     let _ = place.operator().revoke_token(token.reveal()).unwrap();
     assert!(lease.still_held().is_err());
     assert_eq!(

@@ -128,7 +128,7 @@ impl Scene {
         }
         let credentials = self.credentials(holder);
         assert!(
-            self.place.catalog.try_open(&credentials, &self.id).is_err(),
+            self.place.catalog.try_open(&credentials, &self.id).is_none(),
             "{what}: memory outlived it"
         );
         let refusal = self.place.catalog.open(&credentials, &self.id).unwrap_err();
@@ -203,13 +203,13 @@ fn a_right_ends_by_the_clock_without_any_write() {
             .unwrap(),
     );
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
     assert!(lease.still_held().is_ok());
     while SystemTime::now() < until + Duration::from_millis(5) {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(lease.still_held().is_err());
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_err());
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_none());
     assert!(place.catalog.open(&basic("ann"), &id).is_err());
 }
 
@@ -252,10 +252,7 @@ fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
         .unwrap();
     std::thread::sleep(silence);
     assert!(lease.still_held().is_err());
-    assert_eq!(
-        place.catalog.try_open(&basic("ann"), &id).unwrap_err().kind(),
-        RefusalKind::WouldBlock
-    );
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_none());
     assert_eq!(
         place.catalog.open(&basic("ann"), &id).unwrap_err().kind(),
         RefusalKind::Unavailable
@@ -311,7 +308,7 @@ fn a_server_that_was_given_up_registers_again_before_it_decides_from_memory() {
     assert_eq!(servers(), 1);
     foreign.execute("DELETE FROM servers", []).unwrap();
     eventually("it registers again", || servers() == 1);
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_ok());
+    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
     drop(place.catalog);
     assert_eq!(servers(), 0, "whoever stops takes its leave");
 }
@@ -395,10 +392,7 @@ fn what_was_remembered_of_somebody_does_not_come_back_with_them() {
     drop(place.catalog.open(&new, &id).unwrap());
     drop(place.catalog.try_open(&new, &id).unwrap());
     // The memory knows ann and this file again, but not by that password.
-    assert_eq!(
-        place.catalog.try_open(&old, &id).unwrap_err().kind(),
-        RefusalKind::WouldBlock
-    );
+    assert!(place.catalog.try_open(&old, &id).is_none());
     assert_eq!(
         place.catalog.open(&old, &id).unwrap_err().kind(),
         RefusalKind::Unauthenticated
@@ -418,7 +412,7 @@ fn a_change_is_forgotten_where_it_touches_and_nowhere_else() {
     drop(place.catalog.open(&basic("ann"), &kept).unwrap());
     drop(place.catalog.open(&basic("bob"), &other).unwrap());
     let operator = place.operator();
-    let remembers = |who: &str, id: &FileId| place.catalog.try_open(&basic(who), id).is_ok();
+    let remembers = |who: &str, id: &FileId| place.catalog.try_open(&basic(who), id).is_some();
     let later = Some(SystemTime::now() + Duration::from_secs(600));
     type Act<'a> = (&'a str, &'a dyn Fn());
     let acts: [Act<'_>; 6] = [

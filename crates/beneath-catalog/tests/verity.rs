@@ -7,17 +7,17 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     reason = "the helpers of tests are tests too"
 )]
 
 mod common;
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use beneath_catalog::{FileId, Pin, Reason, RefusalKind};
+use beneath_catalog::{FileId, Pin, Reason};
 use common::{Place, basic, publication, subject};
 use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
 
@@ -39,10 +39,10 @@ fn what_fs_verity_measured_is_known_again_without_being_read() {
             Some(id)
         });
         let (Some(sealed), Some(plain)) = (sealed, plain) else {
-            return println!(
+            return say(&format!(
                 "NOT TESTED: the file system of {:?} has no fs-verity",
                 place.files()
-            );
+            ));
         };
         // Another state of the same file: who cannot tell has to read it all.
         for name in ["sealed", "plain"] {
@@ -50,21 +50,21 @@ fn what_fs_verity_measured_is_known_again_without_being_read() {
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         }
         let at_once = |id: &FileId| place.catalog.try_open(&basic("ann"), id).map(drop);
-        assert_eq!(at_once(&plain).unwrap_err().kind(), RefusalKind::WouldBlock);
-        assert!(at_once(&sealed).is_ok(), "algorithm {algorithm}");
+        assert!(at_once(&plain).is_none());
+        assert!(at_once(&sealed).is_some(), "algorithm {algorithm}");
 
         replace(&place, "sealed", "CONTENT", Some(algorithm));
         let refusal = place.catalog.open(&basic("ann"), &sealed).unwrap_err();
         assert_eq!(refusal.reason(), Reason::Replaced);
         replace(&place, "sealed", "content", Some(algorithm));
-        assert!(at_once(&sealed).is_ok(), "the same content, sealed anew");
+        assert!(at_once(&sealed).is_some(), "the same content, sealed anew");
         replace(&place, "sealed", "content", None);
-        assert_eq!(at_once(&sealed).unwrap_err().kind(), RefusalKind::WouldBlock);
+        assert!(at_once(&sealed).is_none());
         assert!(
             place.catalog.open(&basic("ann"), &sealed).is_ok(),
             "the same content, to be read"
         );
-        println!("tested with algorithm {algorithm}");
+        say(&format!("tested with algorithm {algorithm}"));
     }
 }
 
@@ -91,4 +91,9 @@ fn seal(path: &Path, algorithm: u8) -> bool {
         Err(EnableVerityError::FilesystemNotSupported) => false,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// To the terminal, past the test harness: what could not be tested must be seen when all is green, too.
+fn say(text: &str) {
+    writeln!(std::io::stderr().lock(), "    {text}").unwrap();
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use beneath::{Mounts, Policy, Root, Symlinks, ambient_authority};
-use beneath_catalog::{RootName, StoreUrl};
+use beneath_catalog::{Options, RootName, StoreUrl};
 use beneath_serve::{Limits, Proxies, Tls};
 use serde::Deserialize;
 
@@ -23,33 +23,13 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
     pub(crate) catalog: StoreUrl,
-    pub(crate) revocation_bound: Duration,
+    /// What the catalog leaves to be chosen.
+    pub(crate) options: Options,
     pub(crate) roots: BTreeMap<RootName, RootConfig>,
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) limits: Limits,
-    /// How many logins may fail, from one address or for one name, before the next has to wait.
-    pub(crate) failed_logins: u32,
-    /// How many descriptors are held of files that are asked for again and again.
-    pub(crate) kept_open: usize,
     /// Where the counters are served, if anywhere.
     pub(crate) metrics: Option<SocketAddr>,
-    pub(crate) audit: AuditConfig,
-}
-
-/// The `[audit]` section: how long the trail is kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AuditConfig {
-    pub(crate) retention: Duration,
-    pub(crate) records: u64,
-}
-
-impl Default for AuditConfig {
-    fn default() -> Self {
-        Self {
-            retention: Duration::from_secs(90 * 24 * 60 * 60),
-            records: 5_000_000,
-        }
-    }
 }
 
 /// One `[roots.NAME]` section.
@@ -235,7 +215,6 @@ struct RawLimits {
     kept_open: Option<usize>,
 }
 
-const FAILED_LOGINS: u32 = 30;
 const MAX_KEPT_OPEN: usize = 1 << 14;
 
 fn default_listen() -> String {
@@ -254,8 +233,6 @@ impl Raw {
             .metrics
             .and_then(|raw| problems.note(parse_listen("metrics.listen", &raw.listen)));
         let catalog = problems.note(parse_catalog(&self.catalog, folder));
-        let bound = self.revocation_bound.as_deref().unwrap_or("1s");
-        let revocation_bound = problems.note(parse_revocation_bound(bound));
         let public_url = self
             .public_url
             .and_then(|url| problems.note(parse_public_url(&url)));
@@ -264,17 +241,24 @@ impl Raw {
             .into_iter()
             .filter_map(|(name, root)| problems.note(root.parse(&name, folder)));
         let roots = roots.collect();
-        let failed_logins = self.limits.failed_logins.unwrap_or(FAILED_LOGINS);
-        if failed_logins == 0 {
-            let problem = "`limits.failed_logins`: 0 would let nobody try; use 1 or more";
-            problems.note::<()>(Err(problem.to_owned()));
-        }
-        let kept_open = self.limits.kept_open;
+        let (kept_open, failed_logins) = (self.limits.kept_open, self.limits.failed_logins);
         let mut limits = self.limits.parse(&mut problems);
         limits.proxies = parse_trusted_proxies(&self.trusted_proxies, &mut problems);
-        // By default half of what the process may open: it gives way to everything else.
+        // By default half of what the process may open, if `connections` is left to be two fifths: it gives way to everything else.
         let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 4 * 5).min(MAX_KEPT_OPEN));
-        let audit = self.audit.parse(&mut problems);
+        let mut options = self.audit.parse(&mut problems).kept_open(kept_open);
+        match failed_logins {
+            Some(0) => {
+                let problem = "`limits.failed_logins`: 0 would let nobody try; use 1 or more";
+                problems.note::<()>(Err(problem.to_owned()));
+            }
+            Some(burst) => options = options.failed_logins(burst),
+            None => {}
+        }
+        let bound = self.revocation_bound.as_deref().map(parse_revocation_bound);
+        if let Some(bound) = bound.and_then(|bound| problems.note(bound)) {
+            options = options.revocation_bound(bound);
+        }
         let tls = self.tls.map(|tls| TlsConfig {
             certificate: folder.join(tls.certificate),
             key: folder.join(tls.key),
@@ -289,19 +273,16 @@ impl Raw {
             let problem = "`metrics.listen`: is the same as `listen`; give it an address of its own";
             problems.note::<()>(Err(problem.to_owned()));
         }
-        match (problems.0.is_empty(), listen, catalog, revocation_bound) {
-            (true, Some(listen), Some(catalog), Some(revocation_bound)) => Ok(Config {
+        match (problems.0.is_empty(), listen, catalog) {
+            (true, Some(listen), Some(catalog)) => Ok(Config {
                 listen,
                 public_url,
                 catalog,
-                revocation_bound,
+                options,
                 roots,
                 tls,
                 limits,
-                failed_logins,
-                kept_open,
                 metrics,
-                audit,
             }),
             _ => Err(problems.0),
         }
@@ -344,13 +325,12 @@ impl RawRoot {
 }
 
 impl RawAudit {
-    fn parse(self, problems: &mut Problems) -> AuditConfig {
-        let mut audit = AuditConfig::default();
-        let retention = self
-            .retention
-            .and_then(|text| problems.note(parse_retention("audit.retention", &text)));
-        if let Some(retention) = retention {
-            audit.retention = retention;
+    /// What is absent stays at the catalog's default.
+    fn parse(self, problems: &mut Problems) -> Options {
+        let mut options = Options::default();
+        let retention = self.retention.as_deref().map(parse_retention);
+        if let Some(age) = retention.and_then(|age| problems.note(age)) {
+            options = options.audit_retention(age);
         }
         match self.records {
             Some(records @ ..1000) => {
@@ -358,10 +338,10 @@ impl RawAudit {
                     "`audit.records`: {records} records are soon overwritten; keep 1000 or more"
                 )));
             }
-            Some(records) => audit.records = records,
+            Some(records) => options = options.audit_records(records),
             None => {}
         }
-        audit
+        options
     }
 }
 
@@ -419,11 +399,11 @@ impl Problems {
 
 /// An administrative change waits this long for a process that died, so a typing error must not make it wait for ever.
 fn parse_revocation_bound(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(600);
     match parse_duration("revocation_bound", text)? {
-        bound if bound <= LONGEST => Ok(bound),
+        bound if Options::REVOCATION_BOUNDS.contains(&bound) => Ok(bound),
         _ => Err(format!(
-            "`revocation_bound`: {text:?} is longer than 10 minutes, which a revocation could take to be effective"
+            "`revocation_bound`: {text:?} is not between 20 ms, within which no process hears of a change, and 10 minutes, which a \
+             revocation could take to be effective"
         )),
     }
 }
@@ -462,14 +442,16 @@ fn parse_public_url(text: &str) -> Result<String, String> {
 }
 
 /// From an hour to a century.
-fn parse_retention(key: &str, text: &str) -> Result<Duration, String> {
+fn parse_retention(text: &str) -> Result<Duration, String> {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
     match humantime::parse_duration(text) {
         Ok(duration) if (HOUR..=CENTURY).contains(&duration) => Ok(duration),
-        Ok(_) => Err(format!("`{key}`: {text:?} is not between an hour and 100 years")),
+        Ok(_) => Err(format!(
+            "`audit.retention`: {text:?} is not between an hour and 100 years"
+        )),
         Err(error) => Err(format!(
-            "`{key}`: {text:?} is not a duration, such as \"90d\": {error}"
+            "`audit.retention`: {text:?} is not a duration, such as \"90d\": {error}"
         )),
     }
 }

@@ -8,9 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beneath_catalog::{
-    Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Reason, Refusal, RefusalKind,
-};
+use beneath_catalog::{Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Refusal, RefusalKind};
 use beneath_serve::{Peer, Proxies};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
@@ -62,16 +60,8 @@ impl Service {
 
     /// Who is this, may they, open it: one step in the catalog. `None` where that has to wait for something:
     /// [`open`](Self::open).
-    pub(crate) fn try_open(
-        &self,
-        credentials: &Credentials,
-        id: &FileId,
-    ) -> Result<Option<Lease>, Rejection> {
-        match self.catalog.try_open(credentials, id) {
-            Ok(lease) => Ok(Some(lease)),
-            Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => Ok(None),
-            Err(refusal) => Err(refuse(&refusal, id)),
-        }
+    pub(crate) fn try_open(&self, credentials: &Credentials, id: &FileId) -> Option<Lease> {
+        self.catalog.try_open(credentials, id)
     }
 
     /// As [`try_open`](Self::try_open), on a thread that may wait.
@@ -170,10 +160,8 @@ fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
     match refusal.kind() {
         RefusalKind::Unauthenticated => Rejection::Unauthorized,
         RefusalKind::NotFound => Rejection::NotFound,
-        RefusalKind::Busy { retry_after } if refusal.reason() == Reason::Throttled => {
-            Rejection::TooManyAttempts(retry_after)
-        }
         RefusalKind::Busy { retry_after } => Rejection::Busy(retry_after),
-        RefusalKind::Unavailable | RefusalKind::WouldBlock => Rejection::Unavailable,
+        RefusalKind::TooManyAttempts { retry_after } => Rejection::TooManyAttempts(retry_after),
+        RefusalKind::Unavailable => Rejection::Unavailable,
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{Millis, StoreError, revision, statement};
 
 /// Records are removed once they are older than `age`, and the oldest when there are more than `records`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {
     pub(crate) age: Duration,
     pub(crate) records: u64,

@@ -57,7 +57,7 @@ impl Readers for Sound {
         let credentials = basic("ann");
         let opened = server
             .try_open(&credentials, id)
-            .or_else(|_| server.open(&credentials, id));
+            .map_or_else(|| server.open(&credentials, id), Ok);
         let refused = |kind| matches!(kind, RefusalKind::NotFound | RefusalKind::Unauthenticated);
         // Anything else would be no answer about the right.
         opened
@@ -295,7 +295,9 @@ const BY: [By; 3] = [By::Server, By::Library, By::Process];
 
 /// Whoever is disabled tries again and again here, and is not to be told to wait.
 fn options() -> Options {
-    bound(BOUND).failed_logins(1_000_000, Duration::from_secs(1))
+    bound(BOUND)
+        .failed_logins(1_000_000)
+        .failed_logins_refill(Duration::from_secs(1))
 }
 
 /// Milliseconds. So short that some servers are late, and lose the right to decide from memory.

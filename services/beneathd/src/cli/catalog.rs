@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use beneath::{Root, ambient_authority};
 use beneath_catalog::{
-    AdminError, Administration, Catalog, Change, ConnectError, Entry, Listing, Options, Page, RootName,
+    AdminError, Administration, Catalog, Change, ConnectError, Entry, Listing, Page, RootName,
 };
 use serde::Serialize;
 
@@ -17,7 +16,7 @@ use crate::notation::segment;
 
 /// The catalog that is there, for commands that need no root.
 pub(super) fn existing(config: &Config) -> Result<Catalog, Failure> {
-    Ok(Catalog::connect(&config.catalog, [], options(config))?)
+    Ok(Catalog::connect(&config.catalog, [], config.options)?)
 }
 
 /// The catalog, made if there is none, with the roots that `wanted` names.
@@ -29,7 +28,7 @@ pub(super) fn with_roots<'a>(
         .into_iter()
         .map(|name| Ok((name.clone(), Arc::new(open_root(config, name)?))));
     let roots = roots.collect::<Result<Vec<_>, Failure>>()?;
-    Ok(Catalog::create(&config.catalog, roots, options(config))?)
+    Ok(Catalog::create(&config.catalog, roots, config.options)?)
 }
 
 /// The same with every configured root: for serving.
@@ -45,7 +44,7 @@ pub(super) fn problem(config: &Config) -> Option<String> {
         let root = open_root(config, name).ok()?;
         Some((name.clone(), Arc::new(root)))
     });
-    match Catalog::connect(&config.catalog, roots, options(config)) {
+    match Catalog::connect(&config.catalog, roots, config.options) {
         Ok(_) => None,
         // The first command that writes makes one.
         Err(error) if error.kind() == Missing => None,
@@ -98,17 +97,6 @@ pub(super) fn all_pages<T>(
         }
     }
 }
-
-fn options(config: &Config) -> Options {
-    Options::default()
-        .revocation_bound(config.revocation_bound)
-        .audit_retention(config.audit.retention, config.audit.records)
-        .kept_open(config.kept_open)
-        .failed_logins(config.failed_logins, REFILL)
-}
-
-/// After this long one more login may fail.
-const REFILL: Duration = Duration::from_secs(2);
 
 /// A published file, as it is printed.
 #[derive(Debug, Serialize)]

@@ -28,9 +28,8 @@ pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<Re
     };
     let abort = || request.body().abort();
     match service.try_open(&credentials, &id) {
-        Ok(Some(lease)) => here(answer(lease, request, abort)),
-        Err(rejection) => here(refused(rejection)),
-        Ok(None) => {
+        Some(lease) => here(answer(lease, request, abort)),
+        None => {
             let (service, head, abort) = (Arc::clone(service), head_of(request), abort());
             Answering::later(async move {
                 let opened = service.open(credentials, id).await;

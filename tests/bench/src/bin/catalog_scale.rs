@@ -16,9 +16,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use beneath::{RelPath, Root, ambient_authority};
 use beneath_bench::corpus;
 use beneath_bench::statistics::Spread;
-use beneath_catalog::{
-    Catalog, Credentials, FileId, Options, Page, Principal, Publication, RefusalKind, Role, StoreUrl,
-};
+use beneath_catalog::{Catalog, Credentials, FileId, Options, Page, Principal, Publication, Role, StoreUrl};
 use clap::Parser;
 use rusqlite::Connection;
 use rustix::time::{ClockId, clock_gettime};
@@ -233,13 +231,11 @@ impl Subject {
 
     fn decide_in_memory(&self, id: &FileId) -> Result<()> {
         match self.remembers.try_open(&self.ann, id) {
+            Some(lease) => drop(lease),
             // Not yet there, or the feed has just noticed something: the blocking way answers.
-            Err(refusal) if refusal.kind() == RefusalKind::WouldBlock => {
-                self.remembers.open(&self.ann, id).map(drop)
-            }
-            other => other.map(drop),
+            None => drop(self.remembers.open(&self.ann, id).map_err(refused)?),
         }
-        .map_err(refused)
+        Ok(())
     }
 }
 
