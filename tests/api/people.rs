@@ -103,7 +103,18 @@ fn a_token_is_got_with_a_password_and_ends_when_it_is_told_to() {
     }
 
     let token = world.api("granted");
-    let _ = token.set_password("granted", "another");
+    let own = format!("{itself}/password");
+    for body in [
+        json!({"password": "another"}),
+        json!({"password": "another", "current_password": "guessed"}),
+    ] {
+        let refused = problem(&token.call("PUT", &own, Some(&body)), 422);
+        assert_eq!(
+            refused["pointer"], "/current_password",
+            "a token alone is not enough"
+        );
+    }
+    let _ = token.set_own_password("granted", &password("granted"), "another");
     let _ = problem(&token.call("GET", itself, None), 401);
     let _ = problem(&world.basic("granted").call("GET", itself, None), 401);
     assert_eq!(

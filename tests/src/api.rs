@@ -148,6 +148,13 @@ impl Api {
         self.change("PUT", &path, Some(&json!({ "password": password })))
     }
 
+    /// Gives its own user another password.
+    pub fn set_own_password(&self, user: &str, present: &str, password: &str) -> Effect {
+        let path = format!("/api/v1/users/{}/password", segment(user));
+        let passwords = json!({ "password": password, "current_password": present });
+        self.change("PUT", &path, Some(&passwords))
+    }
+
     /// Gives a user another role.
     pub fn set_role(&self, user: &str, role: &str) -> Effect {
         let path = format!("/api/v1/users/{}/role", segment(user));

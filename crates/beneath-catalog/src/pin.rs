@@ -1,6 +1,8 @@
 //! Pins: what a file was when it was published, to tell whether it still is.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use beneath::{Error, File, Identity, Metadata, RelPath, Root, Version};
@@ -65,7 +67,8 @@ impl Pins {
         if patience == Patience::None {
             return Err(Refusal::NOT_IN_MEMORY);
         }
-        let digest = digest(file, |_, _| ())?;
+        let read = digest(file, |_, _| ControlFlow::<Infallible>::Continue(()))?;
+        let ControlFlow::Continue(digest) = read;
         let mut digests = lock(&self.digests);
         make_room(&mut digests);
         digests.insert(state, digest);
@@ -117,18 +120,23 @@ pub(crate) fn state(metadata: &Metadata) -> Vec<u8> {
     bytes
 }
 
-/// SHA-256 of the content; `progress` hears how many bytes of how many have been read.
-pub(crate) fn digest(file: &File, mut progress: impl FnMut(u64, u64)) -> Result<[u8; 32], Error> {
+/// SHA-256 of the content; `progress` hears how many bytes of how many have been read, and may end it.
+pub(crate) fn digest<B>(
+    file: &File,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, [u8; 32]>, Error> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut offset = 0;
     loop {
         match file.read_at(&mut buffer, offset)? {
-            0 => return Ok(hasher.finalize().into()),
+            0 => return Ok(ControlFlow::Continue(hasher.finalize().into())),
             read => {
                 hasher.update(&buffer[..read]);
                 offset += read as u64;
-                progress(offset, file.metadata().len());
+                if let ControlFlow::Break(why) = progress(offset, file.metadata().len()) {
+                    return Ok(ControlFlow::Break(why));
+                }
             }
         }
     }

@@ -7,11 +7,12 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use beneath::RelPath;
 use beneath_catalog::{
-    AdminErrorKind, Administration, Credentials, Entry, Page, Principal, Publication, Role,
+    AdminErrorKind, Administration, Credentials, Entry, Page, Pin, Principal, Publication, Role,
 };
 use common::{Place, basic, group, password, publication, root_name, subject, user};
 
@@ -316,14 +317,14 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
     let version = place.operator().file(&id).unwrap().entry.version();
     let changed = place
         .operator()
-        .at_version(version)
+        .at_version([version])
         .change(&id, Some(b"b"), None)
         .unwrap()
         .into_value();
     assert!(changed.version() > version);
     let stale = place
         .operator()
-        .at_version(version)
+        .at_version([version])
         .change(&id, Some(b"c"), None)
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale);
@@ -331,14 +332,14 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
     let _ = place.operator().grant(&id, &subject("user:ann"), None).unwrap();
     let stale = place
         .operator()
-        .at_version(changed.version())
+        .at_version([0, changed.version()])
         .change(&id, Some(b"c"), None)
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale, "grants are part of it");
-    let stale = place.operator().at_version(version).unpublish(&id).unwrap_err();
+    let stale = place.operator().at_version([version]).unpublish(&id).unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale);
     let version = place.operator().file(&id).unwrap().entry.version();
-    drop(place.operator().at_version(version).unpublish(&id).unwrap());
+    drop(place.operator().at_version([version]).unpublish(&id).unwrap());
 }
 
 #[test]
@@ -502,6 +503,82 @@ fn whoever_may_not_act_learns_nothing_from_how_they_are_refused() {
     let others = [user("bob"), user("nobody")];
     let refusals = others.map(|name| administration.set_password(&name, &password).unwrap_err().kind());
     assert_eq!(refusals, [AdminErrorKind::NotFound; 2]);
+}
+
+#[test]
+fn ones_own_password_is_changed_by_whoever_shows_it_and_not_by_a_token_alone() {
+    let place = Place::new();
+    for (name, role) in [
+        ("ann", Role::Reader),
+        ("bob", Role::Reader),
+        ("root", Role::Admin),
+    ] {
+        place.add_user_as(name, role);
+    }
+    let shown = |name: &str| place.catalog.authenticate(&basic(name)).unwrap();
+    for name in ["ann", "root"] {
+        let token = bearer(&place, name);
+        let administration = place.catalog.administration(&token);
+        let refused = |change: Result<_, beneath_catalog::AdminError>| change.map(drop).unwrap_err().kind();
+        let another = password("another");
+        for change in [
+            administration.set_password(&user(name), &another),
+            administration.set_own_password(&token, &another),
+            administration.set_own_password(&shown("bob"), &another),
+        ] {
+            assert_eq!(refused(change), AdminErrorKind::Refused, "{name}");
+        }
+        let before = shown(name);
+        let _ = administration.set_own_password(&before, &another).unwrap();
+        let again = bearer(&place, name);
+        let stale = place
+            .catalog
+            .administration(&again)
+            .set_own_password(&before, &password("third"));
+        assert_eq!(refused(stale), AdminErrorKind::Refused, "{name}");
+    }
+}
+
+#[test]
+fn to_grant_what_is_granted_changes_nothing() {
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &["user:ann"]);
+    let operator = place.operator();
+    let before = operator.file(&id).unwrap();
+    let _ = operator.grant(&id, &subject("user:ann"), None).unwrap();
+    assert_eq!(operator.file(&id).unwrap(), before);
+    place.grant_that_ended(&id, "user:ann");
+    let _ = operator.grant(&id, &subject("user:ann"), None).unwrap();
+    let after = operator.file(&id).unwrap();
+    assert!(after.entry.version() > before.entry.version());
+    assert!(
+        after.grants[0].created > before.grants[0].created,
+        "it was not granted in between"
+    );
+}
+
+#[test]
+fn a_file_is_not_hashed_on_for_whoever_gives_it_up_or_may_not_publish_any_more() {
+    let place = Place::new();
+    place.add_user_as("pub", Role::Publisher);
+    place.write("a", &"x".repeat(1 << 20));
+    let principal = bearer(&place, "pub");
+    let administration = place.catalog.administration(&principal);
+    let content = publication("a").pinned(Pin::Content);
+    let given_up = administration.publish_with_progress(&content, |_, _| ControlFlow::Break(()));
+    assert_eq!(given_up.unwrap_err().kind(), AdminErrorKind::Busy);
+    let mut heard = 0;
+    let disabled = administration.publish_with_progress(&content, |_, _| {
+        heard += 1;
+        if heard == 1 {
+            let _ = place.operator().disable_user(&user("pub")).unwrap();
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(disabled.unwrap_err().kind(), AdminErrorKind::Refused);
+    assert_eq!(heard, 1, "hashed on for somebody who is disabled");
 }
 
 #[test]

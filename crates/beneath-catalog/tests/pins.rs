@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use beneath::Source as _;
@@ -88,7 +89,10 @@ fn the_digest_is_that_of_the_content_and_progress_is_told() {
     let publication = publication("a").pinned(Pin::Content);
     let change = place
         .operator()
-        .publish_with_progress(&publication, |bytes, of| progress.push((bytes, of)))
+        .publish_with_progress(&publication, |bytes, of| {
+            progress.push((bytes, of));
+            ControlFlow::Continue(())
+        })
         .unwrap();
     let all = 614_400;
     assert_eq!(progress, [(262_144, all), (524_288, all), (all, all)]);

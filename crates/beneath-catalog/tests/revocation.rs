@@ -35,10 +35,9 @@ const LOSSES: [(&str, Holder, Loss); 14] = [
         drop(a.revoke(&s.id, &subject("user:granted")).unwrap());
     }),
     ("grant shortened", Holder::Granted, |a, s| {
-        drop(
-            a.grant(&s.id, &subject("user:granted"), Some(SystemTime::now()))
-                .unwrap(),
-        );
+        let soon = SystemTime::now() + Duration::from_millis(5);
+        drop(a.grant(&s.id, &subject("user:granted"), Some(soon)).unwrap());
+        std::thread::sleep(Duration::from_millis(10));
     }),
     ("left the group", Holder::Grouped, |a, _| {
         drop(a.leave_group(&group("g"), &user("grouped")).unwrap());

@@ -33,8 +33,8 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// |---|---|
 /// | overwritten in place, also if the mtime is put back | failure |
 /// | cut | failure |
-/// | replaced by rename, unlinked, linked, chmod | the old file, whole |
-/// | grown, or its ctime changed and nothing else | the old length if a second reading shows the same bytes, else failure |
+/// | replaced by rename, unlinked | the old file, whole |
+/// | grown, or its ctime changed (renamed, linked, chmod) | the old length if a second reading shows the same bytes, else failure |
 ///
 /// A second reading is possible while nothing has left yet, and as long as what left was hashed. That is done for single ranges
 /// of at most 1 GiB: of files modified within ten seconds before (a log that is being written) to the end; of older
@@ -45,7 +45,8 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// Otherwise doubt is failure: who renames an old file that is being sent, or sets an attribute of it, ends the transfer; who
 /// appends to one ends the small and the fast transfers of it. The next attempt is one of a young file.
 ///
-/// What cannot be seen: a write that the file system gives the time of an earlier one. The clock of most ticks every 1
+/// What cannot be seen: what is written in place to a file that is unlinked, or replaced, before it is looked at again, when the
+/// mtime is put back; a write that the file system gives the time of an earlier one. The clock of most ticks every 1
 /// to 10 ms, so the reading of a file younger than 20 ms waits until it is not. Writes through a shared memory
 /// mapping are dated late, some only when it is unmapped or synchronised.
 ///

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::error::Error;
 use crate::peer::Peer;
@@ -27,8 +27,9 @@ use crate::peer::Peer;
 /// # Security
 ///
 /// Only `X-Forwarded-For` is read, and from its end: each proxy appends whom it was asked by, what stands before was sent by the
-/// client and may be anything. The first address from the end that is not a trusted proxy's is the client. A proxy in the list
-/// that passes the field on without appending to it lets its clients choose their address. `Forwarded` (RFC 7239) is not read:
+/// client and may be anything. The first address from the end that is not a trusted proxy's is the client. So a network in the list
+/// must have proxies in it only: a client in it would be taken for one, and could choose its address; as it could if a proxy
+/// passed the field on without appending to it. `Forwarded` (RFC 7239) is not read:
 /// a proxy that writes one of the two passes the other through as the client sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
@@ -51,7 +52,8 @@ impl Proxies {
             return Ok(self);
         }
         let address = text.parse::<IpAddr>().map(IpNet::from);
-        match address.ok().or_else(|| text.parse().ok()) {
+        let network = address.ok().or_else(|| text.parse().ok()).map(canonical);
+        match network {
             Some(network) if network.prefix_len() > 0 => self.networks.push(network),
             Some(_) => {
                 return Err(Error::proxy(
@@ -96,6 +98,14 @@ impl Proxies {
     }
 }
 
+/// IPv4 in IPv6 spelling is IPv4, as every address is that is compared with it.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let v4 = v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    let v4 = v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    v4.map_or(network, IpNet::V4)
+}
+
 /// An address, perhaps in brackets, perhaps with a port: programs write them all.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
@@ -128,7 +138,12 @@ mod tests {
 
     #[test]
     fn the_client_is_the_last_that_is_no_trusted_proxy() {
-        let proxies = trusting(&["10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"]);
+        let proxies = trusting(&[
+            "10.0.0.0/8",
+            "::ffff:172.16.0.0/108",
+            "2001:db8:1::/48",
+            "127.0.0.1",
+        ]);
         for (peer, fields, expected) in [
             ("10.0.0.1", &["192.0.2.1"][..], "192.0.2.1"),
             ("10.0.0.1", &["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
@@ -140,6 +155,7 @@ mod tests {
                 "192.0.2.1",
             ),
             ("::ffff:10.0.0.1", &["192.0.2.1"], "192.0.2.1"),
+            ("172.16.0.1", &["192.0.2.1, 172.17.0.1"], "192.0.2.1"),
             ("2001:db8:1::5", &["2001:db8:2::7"], "2001:db8:2::7"),
             ("127.0.0.1", &["[2001:db8:2::7]:4711"], "2001:db8:2::7"),
             ("127.0.0.1", &["[2001:db8:2::7]"], "2001:db8:2::7"),
@@ -207,6 +223,7 @@ mod tests {
             "10.0.0",
             "0.0.0.0/0",
             "::/0",
+            "::ffff:0:0/96",
             " 10.0.0.1",
             "10.0.0.1:80",
             "Unix",

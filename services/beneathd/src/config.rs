@@ -416,8 +416,14 @@ fn parse_listen(key: &str, text: &str) -> Result<SocketAddr, String> {
 
 fn parse_trusted_proxies(texts: &[String], problems: &mut Problems) -> Proxies {
     texts.iter().fold(Proxies::default(), |proxies, text| {
-        let trusted = proxies.clone().trust(text);
-        let trusted = trusted.map_err(|error| format!("`trusted_proxies`: {error}"));
+        let trusted = match text.as_str() {
+            // Nothing here listens on one.
+            "unix" => Err("`trusted_proxies`: \"unix\" is no address and no network".to_owned()),
+            text => proxies
+                .clone()
+                .trust(text)
+                .map_err(|error| format!("`trusted_proxies`: {error}")),
+        };
         problems.note(trusted).unwrap_or(proxies)
     })
 }

@@ -21,19 +21,23 @@ use crate::telemetry::{Log, Metrics};
 const DOWNLOAD_THREADS: usize = 128;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const DOWNLOAD_QUEUE: usize = 1024;
-/// How many administrative acts may be under way, each of which may hash a file or wait for another process; never the
-/// threads of downloads.
+/// How many administrative acts may be under way, each of which may wait for another process; never the threads of downloads.
 const ADMINISTRATION_THREADS: usize = 16;
 /// How many of them may wait.
 const ADMINISTRATION_QUEUE: usize = 256;
+/// How many files may be published at once: each may be hashed whole, and a revocation does not wait for that.
+const PUBLISHING_THREADS: usize = 4;
+/// How many publications may wait.
+const PUBLISHING_QUEUE: usize = 64;
 /// Threads of the runtime that may block.
-pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS + ADMINISTRATION_THREADS;
+pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS + ADMINISTRATION_THREADS + PUBLISHING_THREADS;
 
 /// What the routes need.
 pub(crate) struct Service {
     catalog: Arc<Catalog>,
     downloads: Threads,
     administration: Threads,
+    publishing: Threads,
     pub(crate) metrics: Metrics,
     proxies: Proxies,
 }
@@ -44,6 +48,7 @@ impl Service {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
             administration: Threads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE),
+            publishing: Threads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE),
             metrics: Metrics::new(log),
             proxies,
         }

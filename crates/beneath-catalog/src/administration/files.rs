@@ -1,6 +1,7 @@
 //! Published files and the grants to them.
 
-use std::time::SystemTime;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{File, RelPath};
 
@@ -8,7 +9,8 @@ use super::{Acting, Administration, Change, Listing, Page, Takes};
 use crate::entry::{Entry, Pin};
 use crate::error::{AdminError, AdminErrorKind};
 use crate::file_id::FileId;
-use crate::store::{Millis, Writing, files, users};
+use crate::store::files::Granted;
+use crate::store::{Millis, Writing, audit, files, users};
 use crate::subject::{Role, RootName, Subject, UserName};
 
 /// What is to be published, and how.
@@ -96,6 +98,9 @@ impl Publication {
     }
 }
 
+/// How often it is asked whether whoever has a file hashed still may publish it.
+const STILL_MAY: Duration = Duration::from_secs(1);
+
 impl Administration<'_> {
     /// Publishes a file: opens it beneath its root, so that what is published can be opened, and gives it an ID.
     ///
@@ -105,27 +110,26 @@ impl Administration<'_> {
     /// `name`, `media_type`; [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
     /// [`AdminErrorKind::Refused`] for readers.
     pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
-        self.publish_with_progress(publication, |_, _| ())
+        self.publish_with_progress(publication, |_, _| ControlFlow::Continue(()))
     }
 
     /// As [`publish`](Self::publish); `progress` hears how many bytes of how many have been hashed, for
-    /// [`Pin::Content`].
+    /// [`Pin::Content`], and may give it up. Once a second it is asked whether the actor still may.
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish); [`AdminErrorKind::Busy`] if it was given up.
     pub fn publish_with_progress(
         &self,
         publication: &Publication,
-        progress: impl FnMut(u64, u64),
+        progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Change<Entry>, AdminError> {
         // First of all, or whoever may not publish learns from the answer which files there are.
         let place = format!("{}:{:?}", publication.root, publication.path);
         self.permitted(Role::Publisher, "publish", &place)?;
-        for (_, expires) in &publication.grants {
-            lies_ahead("grants", *expires)?;
-        }
-        let new = files::New::prepare(publication, &self.open(publication)?, progress)?;
+        let new = self
+            .prepare(publication, progress)
+            .inspect_err(|error| self.record_failure("publish", &place, error))?;
         let object = format!("{} {place}", new.id);
         self.act(
             Role::Publisher,
@@ -140,12 +144,9 @@ impl Administration<'_> {
                 };
                 let entry = files::add(writing, publication, &new, owner)?;
                 for (subject, expires) in &publication.grants {
-                    files::grant(
-                        writing,
-                        entry.seq,
-                        users::find_subject(writing, subject)?,
-                        *expires,
-                    )?;
+                    audit::act(writing, acting, "grant", &format!("{} {subject}", new.id))?;
+                    let subject = users::find_subject(writing, subject)?;
+                    files::grant(writing, entry.seq, subject, *expires)?;
                 }
                 Ok(entry)
             },
@@ -187,13 +188,11 @@ impl Administration<'_> {
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
                 lies_ahead("expires", expires)?;
-                files::grant(
-                    writing,
-                    entry.seq,
-                    users::find_subject(writing, subject)?,
-                    expires,
-                )?;
-                files::touch(writing, entry.seq)
+                let subject = users::find_subject(writing, subject)?;
+                match files::grant(writing, entry.seq, subject, expires)? {
+                    Granted::Anew => files::touch(writing, entry.seq),
+                    Granted::Already => Ok(()),
+                }
             },
         )
     }
@@ -304,11 +303,40 @@ impl Administration<'_> {
     /// The file if the actor manages it, at the version that was named.
     fn expected(&self, writing: &Writing<'_>, acting: &Acting, id: &FileId) -> Result<Entry, AdminError> {
         let entry = managed(writing, acting, id)?;
-        if self.version.is_some_and(|version| version != entry.version) {
+        if self
+            .versions
+            .as_ref()
+            .is_some_and(|named| !named.contains(&entry.version))
+        {
             let message = format!("file {id} was changed since: it is at version {}", entry.version);
             return Err(AdminError::new(AdminErrorKind::Stale, message));
         }
         Ok(entry)
+    }
+
+    /// What is known of the file before the transaction, which may take long.
+    fn prepare(
+        &self,
+        publication: &Publication,
+        mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<files::New, AdminError> {
+        for (_, expires) in &publication.grants {
+            lies_ahead("grants", *expires)?;
+        }
+        let mut asked = Instant::now();
+        files::New::prepare(publication, &self.open(publication)?, |bytes, of| {
+            if progress(bytes, of).is_break() {
+                return ControlFlow::Break(AdminError::new(AdminErrorKind::Busy, "it was given up"));
+            }
+            if asked.elapsed() < STILL_MAY {
+                return ControlFlow::Continue(());
+            }
+            asked = Instant::now();
+            match self.ask(Role::Publisher, |_, _| Ok(())) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        })
     }
 
     fn open(&self, publication: &Publication) -> Result<File, AdminError> {

@@ -13,7 +13,7 @@ use super::{Administration, Change, Listing, Page, Takes};
 use crate::authentication::token_digest;
 use crate::error::{AdminError, ParseError};
 use crate::file_id::FileId;
-use crate::store::{Millis, links};
+use crate::store::{Millis, audit, links};
 use crate::subject::{Role, UserName};
 
 /// A link that was just made: the only time its secret is known. Not shown by `Debug`.
@@ -56,20 +56,9 @@ impl Administration<'_> {
     /// [`NotFound`](crate::AdminErrorKind::NotFound), also for a file the actor does not manage;
     /// [`Invalid`](crate::AdminErrorKind::Invalid) with the field `ttl` or `uses`.
     pub fn create_link(&self, id: &FileId, ttl: Duration, uses: u32) -> Result<Change<NewLink>, AdminError> {
-        if ttl.is_zero() || ttl > MAX_TTL {
-            return Err(AdminError::invalid(
-                "ttl",
-                "must be more than nothing and at most 30 days",
-            ));
-        }
-        if uses == 0 {
-            return Err(AdminError::invalid("uses", "must be at least one"));
-        }
-        let mut bits = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *bits)?;
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
-        let expires = Millis::from(SystemTime::now() + ttl);
-        self.act(
+        let link = new_link(ttl, uses).inspect_err(|error| self.record_failure("link.create", id, error))?;
+        let Draft { secret, expires } = link;
+        self.act_on(
             Role::Publisher,
             "link.create",
             id,
@@ -77,8 +66,19 @@ impl Administration<'_> {
             |writing, acting| {
                 let entry = managed(writing, acting, id)?;
                 let digest = token_digest(secret.as_bytes());
-                let id = links::add(writing, &digest, entry.seq, acting.user, expires, uses)?;
-                Ok(NewLink { id, secret, expires })
+                let link = links::add(writing, &digest, entry.seq, acting.user, expires, uses)?;
+                // The number that its uses and its revocation are recorded by.
+                audit::act(
+                    writing,
+                    acting,
+                    "link.create",
+                    &format!("{id} link:{link} {uses} uses"),
+                )?;
+                Ok(NewLink {
+                    id: link,
+                    secret,
+                    expires,
+                })
             },
         )
     }
@@ -167,3 +167,27 @@ impl FromStr for LinkId {
 }
 
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A link that is not in the catalog yet.
+struct Draft {
+    secret: Zeroizing<String>,
+    expires: Millis,
+}
+
+fn new_link(ttl: Duration, uses: u32) -> Result<Draft, AdminError> {
+    if ttl.is_zero() || ttl > MAX_TTL {
+        return Err(AdminError::invalid(
+            "ttl",
+            "must be more than nothing and at most 30 days",
+        ));
+    }
+    if uses == 0 {
+        return Err(AdminError::invalid("uses", "must be at least one"));
+    }
+    let mut bits = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bits)?;
+    Ok(Draft {
+        secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits)),
+        expires: Millis::from(SystemTime::now() + ttl),
+    })
+}

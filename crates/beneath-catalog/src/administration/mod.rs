@@ -45,7 +45,7 @@ use crate::trail::{self, Event, Object, Sent, Why};
 pub struct Administration<'a> {
     catalog: &'a Catalog,
     actor: Actor,
-    version: Option<u64>,
+    versions: Option<Box<[u64]>>,
     absent_is_done: bool,
 }
 
@@ -111,7 +111,7 @@ impl Catalog {
         Administration {
             catalog: self,
             actor: Actor::Operator,
-            version: None,
+            versions: None,
             absent_is_done: false,
         }
     }
@@ -121,19 +121,19 @@ impl Catalog {
         Administration {
             catalog: self,
             actor: Actor::User(principal.clone()),
-            version: None,
+            versions: None,
             absent_is_done: false,
         }
     }
 }
 
 impl Administration<'_> {
-    /// The same, but changes to a published file are made only while it is at this [version](crate::Entry::version)
-    /// (`If-Match`, RFC 9110 §13.1.1): unpublish, change, grant, revoke. Otherwise they are
+    /// The same, but changes to a published file are made only while it is at one of these
+    /// [versions](crate::Entry::version) (`If-Match`, RFC 9110 §13.1.1): unpublish, change, grant, revoke. Otherwise they are
     /// [`Stale`](AdminErrorKind::Stale), and nothing is lost that somebody else changed meanwhile.
     #[must_use]
-    pub const fn at_version(mut self, version: u64) -> Self {
-        self.version = Some(version);
+    pub fn at_version(mut self, versions: impl IntoIterator<Item = u64>) -> Self {
+        self.versions = Some(versions.into_iter().collect());
         self
     }
 
@@ -169,12 +169,26 @@ impl Administration<'_> {
         takes: Takes,
         act: impl FnOnce(&Writing<'_>, &Acting) -> Result<T, AdminError>,
     ) -> Result<Change<T>, AdminError> {
+        self.act_on(needs, event, object, takes, |writing, acting| {
+            let value = act(writing, acting)?;
+            audit::act(writing, acting, event, object)?;
+            Ok(value)
+        })
+    }
+
+    /// An act that writes itself down, when it knows on what.
+    fn act_on<T>(
+        &self,
+        needs: Role,
+        event: &'static str,
+        object: &dyn fmt::Display,
+        takes: Takes,
+        act: impl FnOnce(&Writing<'_>, &Acting) -> Result<T, AdminError>,
+    ) -> Result<Change<T>, AdminError> {
         let done = self.actor.may_write().and_then(|()| {
             self.catalog.store.write(|writing| {
                 let acting = self.actor.acting(writing, needs)?;
-                let value = act(writing, &acting)?;
-                audit::act(writing, &acting, event, object)?;
-                Ok(value)
+                act(writing, &acting)
             })
         });
         let (value, revision) = done.inspect_err(|error| self.record_failure(event, object, error))?;

@@ -31,18 +31,17 @@ impl Administration<'_> {
     /// [`Refused`](crate::AdminErrorKind::Refused) for another's token, [`NotFound`](crate::AdminErrorKind::NotFound),
     /// [`Invalid`](crate::AdminErrorKind::Invalid) for a `ttl` of nothing or more than a day.
     pub fn create_token(&self, user: &UserName, ttl: Duration) -> Result<Change<NewToken>, AdminError> {
+        let (event, object) = ("token.create", format!("user:{user}"));
         if ttl.is_zero() || ttl > MAX_TTL {
-            return Err(AdminError::invalid(
-                "ttl",
-                "must be more than nothing and at most one day",
-            ));
+            let error = AdminError::invalid("ttl", "must be more than nothing and at most one day");
+            self.record_failure(event, &object, &error);
+            return Err(error);
         }
         let mut bits = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bits)?;
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
         let now = Millis::now();
         let expires = Millis::from(now.to_system_time() + ttl);
-        let (event, object) = ("token.create", format!("user:{user}"));
         let made = self.catalog.store.write(|writing| {
             let acting = self.actor.acting(writing, Role::Reader)?;
             let id = users::find(writing, user)?;

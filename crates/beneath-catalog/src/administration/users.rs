@@ -6,8 +6,8 @@ use super::{Administration, Change, Listing, Page, Takes};
 use crate::credential::Password;
 use crate::credential::record::Stored;
 use crate::error::{AdminError, AdminErrorKind};
-use crate::store::{Millis, decide, users};
-use crate::subject::{GroupName, Role, UserName};
+use crate::store::{Millis, audit, decide, users};
+use crate::subject::{GroupName, Principal, Role, UserName};
 
 /// A user, for whoever administers users.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +42,11 @@ impl Administration<'_> {
 
     /// Gives a user another password. What rests on the old one falls: leases, tokens.
     ///
-    /// An administrator may do this for everybody, others for themselves.
+    /// For administrators; for oneself there is [`set_own_password`](Self::set_own_password).
     ///
     /// # Errors
     ///
-    /// [`AdminErrorKind::NotFound`], also for others than the actor if that is no administrator.
+    /// [`AdminErrorKind::NotFound`], also for anyone but an administrator; [`AdminErrorKind::Refused`] for oneself.
     pub fn set_password(&self, name: &UserName, password: &Password) -> Result<Change<()>, AdminError> {
         let object = format!("user:{name}");
         self.permitted(Role::Reader, "user.password", &object)?;
@@ -58,10 +58,43 @@ impl Administration<'_> {
             Takes::Rights,
             |writing, acting| {
                 let user = users::find(writing, name)?;
-                if acting.role != Role::Admin && acting.user != Some(user) {
+                if acting.user == Some(user) {
+                    return Err(AdminError::refused("one's own password is changed by showing it"));
+                }
+                if acting.role != Role::Admin {
                     return Err(AdminError::not_found(format_args!("user:{name}")));
                 }
                 users::set_password(writing, user, &record)
+            },
+        )
+    }
+
+    /// Gives the actor another password; `shown` is what [`authenticate`](crate::Catalog::authenticate) made of the present one.
+    ///
+    /// # Security
+    ///
+    /// A token is not enough: whoever stole it would have the user for ever, and not until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminErrorKind::Refused`] if `shown` is somebody else, or came with a token, or the password was changed since.
+    pub fn set_own_password(&self, shown: &Principal, password: &Password) -> Result<Change<()>, AdminError> {
+        let object = format!("user:{}", shown.name);
+        self.permitted(Role::Reader, "user.password", &object)?;
+        let record = self.record(password)?;
+        self.act(
+            Role::Reader,
+            "user.password",
+            &object,
+            Takes::Rights,
+            |writing, acting| {
+                let user = decide::authenticated(writing, shown)?.map(|user| user.id);
+                if shown.token.is_some() || user.is_none() || user != acting.user {
+                    return Err(AdminError::refused(
+                        "the password that was shown is not the actor's",
+                    ));
+                }
+                users::set_password(writing, shown.user, &record)
             },
         )
     }
@@ -154,9 +187,10 @@ impl Administration<'_> {
             "user.import",
             &object,
             Takes::Nothing,
-            |writing, _| {
+            |writing, acting| {
                 for (name, record) in &users {
                     users::add(writing, name, record, role)?;
+                    audit::act(writing, acting, "user.add", &format!("user:{name} {role}"))?;
                 }
                 Ok(users.into_iter().map(|(name, _)| name).collect())
             },

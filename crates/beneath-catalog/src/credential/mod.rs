@@ -13,7 +13,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::error::ParseError;
-use crate::subject::compose;
+use crate::subject::{Principal, compose};
 use crate::trail::Actor;
 
 /// What a request shows to prove who it is from. Made from a header field, judged only by the
@@ -61,6 +61,16 @@ impl Credentials {
             _ => Shown::Malformed,
         };
         Self { shown, address: None }
+    }
+
+    /// Whom a token has shown, showing a password too, from where they are: see
+    /// [`set_own_password`](crate::Administration::set_own_password).
+    pub fn of(principal: &Principal, password: &Password) -> Self {
+        let basic = Self::basic(principal.name.as_str().as_bytes(), password.0.as_bytes());
+        Self {
+            address: principal.address,
+            ..basic
+        }
     }
 
     /// A bearer token (RFC 6750 §2.1).

@@ -1,5 +1,6 @@
 //! Published files and grants.
 
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use beneath::{File, RelPath};
@@ -26,11 +27,11 @@ pub(crate) struct New {
 }
 
 impl New {
-    /// Asks the open file; `progress` hears how much of it was hashed, if it has to be.
+    /// Asks the open file; `progress` hears how much of it was hashed, if it has to be, and may end it.
     pub(crate) fn prepare(
         publication: &Publication,
         file: &File,
-        progress: impl FnMut(u64, u64),
+        progress: impl FnMut(u64, u64) -> ControlFlow<AdminError>,
     ) -> Result<Self, AdminError> {
         let name = publication
             .name
@@ -52,8 +53,12 @@ impl New {
             Pin::Content => {
                 // First: from then on the content cannot be another than the one that is hashed.
                 let verity = pin::measure(file);
-                let digest = pin::digest(file, progress).map_err(unreadable)?;
-                (Some(pin::state(file.metadata())), Some(digest), verity)
+                match pin::digest(file, progress).map_err(unreadable)? {
+                    ControlFlow::Continue(digest) => {
+                        (Some(pin::state(file.metadata())), Some(digest), verity)
+                    }
+                    ControlFlow::Break(why) => return Err(why),
+                }
             }
         };
         Ok(Self {
@@ -119,17 +124,29 @@ pub(crate) fn touch(writing: &Connection, entry: EntrySeq) -> Result<(), AdminEr
     Ok(())
 }
 
+/// Whether anything is another than it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Granted {
+    Anew,
+    Already,
+}
+
+/// Since when it is granted stands until it has ended.
 pub(crate) fn grant(
     writing: &Connection,
     entry: EntrySeq,
     subject: UserId,
     expires: Option<SystemTime>,
-) -> Result<(), AdminError> {
+) -> Result<Granted, StoreError> {
     let sql = "INSERT INTO grants (entry, subject, expires, created) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (entry, subject) DO UPDATE SET expires = excluded.expires";
+               ON CONFLICT (entry, subject) DO UPDATE SET expires = excluded.expires, \
+               created = CASE WHEN grants.expires <= ?4 THEN ?4 ELSE grants.created END \
+               WHERE grants.expires IS NOT excluded.expires";
     let expires = expires.map(|time| Millis::from(time).0);
-    statement(writing, sql)?.execute((entry.0, subject.0, expires, Millis::now().0))?;
-    Ok(())
+    match statement(writing, sql)?.execute((entry.0, subject.0, expires, Millis::now().0))? {
+        0 => Ok(Granted::Already),
+        _ => Ok(Granted::Anew),
+    }
 }
 
 pub(crate) fn revoke(writing: &Connection, entry: EntrySeq, subject: UserId) -> Result<usize, StoreError> {

@@ -150,7 +150,7 @@ impl FileSlice {
         let now = self.source.file().metadata_now()?;
         match self.witness.judge(&now) {
             Judgement::Same => Ok(()),
-            Judgement::Attributes => {
+            Judgement::Unlinked => {
                 self.witness.accept(now);
                 Ok(())
             }

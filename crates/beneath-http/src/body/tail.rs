@@ -8,7 +8,7 @@ use super::BodyErrorKind;
 use super::buffer::Buffer;
 use super::fingerprint::Fingerprint;
 
-/// How much is looked at, in bytes: one page.
+/// How much is looked at, in bytes: one page, or all there is.
 const LEN: u64 = 4096;
 
 /// A sample of what has not left yet.
@@ -18,24 +18,28 @@ const LEN: u64 = 4096;
 #[derive(Clone)]
 pub(super) struct Tail {
     offset: u64,
+    len: u64,
     fingerprint: Fingerprint,
 }
 
 impl Tail {
-    /// Looks at the last bytes before `end`, if that takes no waiting for a disk and `len` of them are enough to be worth it.
-    pub(super) fn look(source: &Arc<dyn Source>, end: u64, len: u64) -> Option<Self> {
-        let offset = end.checked_sub(LEN).filter(|_| len > LEN)?;
-        let mut buffer = Buffer::for_remaining(LEN);
+    /// Looks at the last of the `promised` bytes before `end`, if that takes no waiting for a disk.
+    pub(super) fn look(source: &Arc<dyn Source>, end: u64, promised: u64) -> Option<Self> {
+        let len = promised.min(LEN);
+        let offset = end.checked_sub(len)?;
+        let mut buffer = Buffer::for_remaining(len);
         let filled = source.file().try_read_at(buffer.as_mut(), offset).ok()?;
-        (filled as u64 == LEN).then(|| Self {
+        let filled = filled.min(usize::try_from(len).unwrap_or(usize::MAX));
+        (filled as u64 == len).then(|| Self {
             offset,
+            len,
             fingerprint: Fingerprint::new().chain_update(buffer.filled(filled)),
         })
     }
 
     /// Looks again, waiting if need be.
     pub(super) fn confirm(&self, source: &Arc<dyn Source>) -> Result<(), BodyErrorKind> {
-        let again = super::read::hash(source, self.offset, LEN)?;
+        let again = super::read::hash(source, self.offset, self.len)?;
         if again == self.fingerprint {
             Ok(())
         } else {

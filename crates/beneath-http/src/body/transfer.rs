@@ -284,10 +284,10 @@ impl Transfer {
             return Ok(None);
         }
         match (judgement, self.evidence(chunk)) {
-            // Renamed, or rewritten and its mtime put back: of what had not left yet, a second reading could not tell.
+            // Renamed, an attribute, or rewritten and its mtime put back: of what had not left yet, a second reading could not tell.
             (Judgement::Unexplained, Some(_)) if self.is_of_old_file() => Err(BodyErrorKind::Changed),
             // No second reading of a large file for each transfer under way whenever it is replaced.
-            (Judgement::Attributes, Some(_)) if self.is_of_old_file() => {
+            (Judgement::Unlinked, Some(_)) if self.is_of_old_file() => {
                 self.witness.accept(now);
                 Ok(None)
             }
@@ -295,7 +295,7 @@ impl Transfer {
             // again would take quadratic time.
             (_, Some(_)) if self.doubted && self.collected.is_some() && !self.is_last(chunk) => Ok(None),
             (_, Some(doubt)) => Ok(Some(doubt)),
-            (Judgement::Attributes, None) => {
+            (Judgement::Unlinked, None) => {
                 self.witness.accept(now);
                 Ok(None)
             }

@@ -20,10 +20,10 @@ enum Baseline {
 pub(super) enum Judgement {
     /// No change, as far as the clock can tell.
     Same,
-    /// The times of the content and its length are the same; permissions, owner or the number of names
-    /// are not, and that explains the new ctime. Replacing a file by rename or unlinking it looks like this.
-    Attributes,
-    /// A new ctime with no visible reason (renamed; an extended attribute; rewritten and its mtime put back).
+    /// One name less and nothing else, which explains the new ctime: it was unlinked, or another file was renamed into its place.
+    Unlinked,
+    /// A new ctime without a reason that would rule out another content (renamed; chmod; one name more; rewritten and its mtime
+    /// put back).
     Unexplained,
     /// Longer now: appended to, or rewritten.
     Grown,
@@ -61,11 +61,11 @@ impl Witness {
         if now.len() < was.len() || now.modified() != was.modified() {
             return Judgement::Changed;
         }
-        let attributes = |it: &Metadata| (it.mode(), it.uid(), it.gid(), it.links());
-        if attributes(now) == attributes(was) {
-            Judgement::Unexplained
+        let attributes = |it: &Metadata| (it.mode(), it.uid(), it.gid());
+        if now.links() < was.links() && attributes(now) == attributes(was) {
+            Judgement::Unlinked
         } else {
-            Judgement::Attributes
+            Judgement::Unexplained
         }
     }
 

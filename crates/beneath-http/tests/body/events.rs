@@ -128,7 +128,26 @@ pub(crate) const EVENTS: &[Event] = &[
         Age::Settled,
         Outcome::Old,
     ),
-    event("chmod", Fixture::chmod, Age::Settled, Outcome::Old),
+    event("chmod", Fixture::chmod, Age::Settled, Outcome::Failure),
+    event("chmod, fresh", Fixture::chmod, Age::Fresh, Outcome::Old),
+    mixing(event(
+        "overwritten in place, its mtime put back, chmod",
+        Fixture::overwrite_and_chmod,
+        Age::Settled,
+        Outcome::Failure,
+    )),
+    mixing(event(
+        "overwritten in place, its mtime put back, chmod, fresh",
+        Fixture::overwrite_and_chmod,
+        Age::Fresh,
+        Outcome::Failure,
+    )),
+    mixing(event(
+        "overwritten in place, its mtime put back, one name more",
+        Fixture::overwrite_and_link,
+        Age::Settled,
+        Outcome::Failure,
+    )),
     event("renamed, fresh", Fixture::rename_away, Age::Fresh, Outcome::Old),
     event("renamed", Fixture::rename_away, Age::Settled, Outcome::Failure),
 ];

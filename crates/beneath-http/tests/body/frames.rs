@@ -315,6 +315,24 @@ async fn a_file_younger_than_the_clock_is_read_when_it_is_not() {
     assert!(modified.elapsed().unwrap() >= Duration::from_millis(20));
 }
 
+/// Its length is that of what was opened, and nothing of that is left.
+#[tokio::test]
+async fn a_file_that_is_written_again_and_longer_while_the_clock_is_waited_for_is_not_sent_cut() {
+    for len in [1, 4000, 4096, 20_000] {
+        let fixture = Fixture::new(len, Age::Fresh);
+        fixture.write_again();
+        let mut body = body(fixture.open());
+        let mut bytes = Vec::new();
+        let rewritten = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            fixture.rewrite_longer();
+        };
+        let (sent, ()) = tokio::join!(rest(&mut body, &mut bytes), rewritten);
+        assert_eq!(sent, Err(BodyErrorKind::Changed), "{len} bytes");
+        assert_eq!(bytes, [], "{len} bytes");
+    }
+}
+
 #[test]
 fn without_a_runtime_the_bytes_are_read_in_place() {
     let fixture = Fixture::new(LEN, Age::Fresh);

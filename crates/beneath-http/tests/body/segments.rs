@@ -91,13 +91,14 @@ async fn whatever_happens_in_the_middle_the_body_is_the_old_file_or_fails() {
 #[tokio::test]
 async fn an_accepted_change_does_not_hide_the_next_one() {
     let fixture = Fixture::new(3 << 20, Age::Settled);
+    fixture.link();
     let mut body = body(fixture.open());
     let Some(Ok(Segment::Slice(mut slice))) = segment(&mut body).await else {
         panic!("no slice");
     };
     let mut bytes = Vec::new();
     send(&mut slice, 100_000, &mut bytes).await.unwrap();
-    fixture.chmod();
+    fixture.unlink_other_name();
     while slice.len() > 0 {
         send(&mut slice, 1 << 20, &mut bytes).await.unwrap();
     }

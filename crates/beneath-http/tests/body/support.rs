@@ -94,6 +94,11 @@ impl Fixture {
         file.set_modified(modified).unwrap();
     }
 
+    /// Writes [`OLD`] anew, so that the clock has not moved on since.
+    pub(crate) fn write_again(&self) {
+        fs::write(self.path(), vec![OLD; self.len]).unwrap();
+    }
+
     pub(crate) fn truncate(&self) {
         self.writer().set_len(10).unwrap();
     }
@@ -126,6 +131,30 @@ impl Fixture {
 
     pub(crate) fn chmod(&self) {
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub(crate) fn overwrite_and_chmod(&self) {
+        self.overwrite_and_put_mtime_back();
+        self.chmod();
+    }
+
+    pub(crate) fn overwrite_and_link(&self) {
+        self.overwrite_and_put_mtime_back();
+        self.link();
+    }
+
+    pub(crate) fn link(&self) {
+        fs::hard_link(self.path(), self.other_name()).unwrap();
+        // As in `new`.
+        std::thread::sleep(Duration::from_millis(25));
+    }
+
+    pub(crate) fn unlink_other_name(&self) {
+        fs::remove_file(self.other_name()).unwrap();
+    }
+
+    fn other_name(&self) -> PathBuf {
+        self.directory.path().join("other name")
     }
 
     pub(crate) fn nothing(&self) {}

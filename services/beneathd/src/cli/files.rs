@@ -76,11 +76,18 @@ impl Unpublish {
             "Unpublish {}, with all grants and links?",
             ids.join(", ")
         ))?;
+        // A takedown that was tried before goes on where that stopped.
+        let mut failed = Vec::new();
         for id in &self.id {
-            let change = catalog::operator(&catalog).unpublish(id)?;
-            self.common.output().done("file", id, "unpublished", &change);
+            match catalog::operator(&catalog).unpublish(id) {
+                Ok(change) => self.common.output().done("file", id, "unpublished", &change),
+                Err(error) => failed.push(error.to_string()),
+            }
         }
-        Ok(())
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Refused(failed.join("\n"))),
+        }
     }
 }
 

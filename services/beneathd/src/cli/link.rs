@@ -1,9 +1,11 @@
 //! `beneathd link`: downloads without a name or password, so many and for so long.
 
+use std::time::Duration;
+
 use beneath_catalog::{FileId, Link, LinkId};
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, catalog};
+use super::{Common, Failure, catalog, up_to_days};
 
 /// Manage short-lived links
 #[derive(Args, Debug)]
@@ -29,10 +31,10 @@ struct Create {
     /// The ID of a file, as `list` shows it
     id: FileId,
     /// How long it lasts, 30 days at most
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
-    ttl: humantime::Duration,
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = up_to_days::<30>)]
+    ttl: Duration,
     /// How many completed downloads it is good for
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
     #[command(flatten)]
     common: Common,
@@ -68,7 +70,7 @@ impl Create {
     fn run(&self) -> Result<(), Failure> {
         let config = self.common.config()?;
         let change = catalog::act(&self.common, |operator| {
-            operator.create_link(&self.id, *self.ttl, self.uses)
+            operator.create_link(&self.id, self.ttl, self.uses)
         })?;
         let link = change.value();
         let url = format!(

@@ -19,6 +19,7 @@ mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -128,5 +129,16 @@ impl From<ConfigError> for Failure {
 impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
         Self::Refused(error.to_string())
+    }
+}
+
+/// A time of at least a moment and at most so many days.
+fn up_to_days<const DAYS: u64>(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(lasts) if lasts.is_zero() || lasts > Duration::from_secs(DAYS * 24 * 60 * 60) => {
+            Err(format!("not between a moment and {DAYS}d"))
+        }
+        Ok(lasts) => Ok(lasts),
+        Err(error) => Err(format!("not a duration, such as \"15m\": {error}")),
     }
 }

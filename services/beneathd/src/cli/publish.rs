@@ -1,6 +1,7 @@
 //! `beneathd publish`: a file beneath a root gets an ID.
 
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use beneath::{EntryKind, RelPath, Root};
@@ -92,8 +93,10 @@ impl Publish {
             for path in found.files {
                 progress.begin(&path);
                 let publication = self.publication(root.clone(), path.clone(), expires);
-                let done =
-                    operator.publish_with_progress(&publication, |bytes, of| progress.hashed(bytes, of));
+                let done = operator.publish_with_progress(&publication, |bytes, of| {
+                    progress.hashed(bytes, of);
+                    ControlFlow::Continue(())
+                });
                 let change = match done {
                     // One that cannot be opened does not keep the others back.
                     Err(error) if self.recursive && error.kind() == AdminErrorKind::Invalid => {

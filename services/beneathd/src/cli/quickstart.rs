@@ -219,32 +219,48 @@ fn prepare(
 ) -> Result<(Catalog, Vec<Entry>), Failure> {
     let catalog = catalog::serving(config)?;
     let user: UserName = USER.parse().map_err(refused)?;
-    set_up_user(&catalog, &user, password)?;
+    let user_is = set_up_user(&catalog, &user, password)?;
     let found = Found::in_folder(root, None, recursive)?;
     let mut skipped = found.skipped;
-    let entries = publish(&catalog, &user, found.files, &mut skipped)?;
+    let entries = publish(&catalog, (&user, user_is), found.files, &mut skipped)?;
     for (path, why) in &skipped {
         not_published(path, why);
     }
     Ok((catalog, entries))
 }
 
+/// Whether an earlier run made the user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UserIs {
+    New,
+    Known,
+}
+
 /// The password is fresh each time; only its record is kept.
-fn set_up_user(catalog: &Catalog, user: &UserName, password: &str) -> Result<(), Failure> {
+fn set_up_user(catalog: &Catalog, user: &UserName, password: &str) -> Result<UserIs, Failure> {
     let password: Password = password.parse().map_err(refused)?;
     let operator = catalog::operator(catalog);
-    let change = match operator.add_user(user, &password, Role::Reader) {
-        Err(error) if error.kind() == AdminErrorKind::AlreadyExists => operator.set_password(user, &password),
-        added => added,
-    };
-    change?.into_value();
-    Ok(())
+    match operator.add_user(user, &password, Role::Reader) {
+        Err(error) if error.kind() == AdminErrorKind::AlreadyExists => {
+            if !operator.user(user)?.enabled() {
+                return Err(Failure::Refused(format!(
+                    "user {user} of this state folder is disabled: enable them, or use another --state"
+                )));
+            }
+            operator.set_password(user, &password)?.into_value();
+            Ok(UserIs::Known)
+        }
+        added => {
+            added?.into_value();
+            Ok(UserIs::New)
+        }
+    }
 }
 
 /// A file that an earlier run published keeps its ID. One that cannot be opened does not keep the others back.
 fn publish(
     catalog: &Catalog,
-    user: &UserName,
+    (user, user_is): (&UserName, UserIs),
     paths: Vec<RelPath>,
     skipped: &mut Vec<(RelPath, String)>,
 ) -> Result<Vec<Entry>, Failure> {
@@ -254,6 +270,10 @@ fn publish(
     let mut entries = Vec::new();
     for path in paths {
         if let Some(known) = operator.files_at(&root, &path)?.into_iter().next() {
+            // They were removed since, and their grants with them.
+            if user_is == UserIs::New {
+                operator.grant(known.id(), &to, None)?.into_value();
+            }
             entries.push(known);
             continue;
         }

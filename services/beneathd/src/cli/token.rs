@@ -1,9 +1,11 @@
 //! `beneathd token`: short-lived bearer tokens.
 
+use std::time::Duration;
+
 use beneath_catalog::UserName;
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, catalog};
+use super::{Common, Failure, catalog, up_to_days};
 
 /// Manage short-lived bearer tokens
 #[derive(Args, Debug)]
@@ -27,8 +29,8 @@ struct Create {
     /// What the user logs in with
     user: UserName,
     /// How long it lasts, one day at most
-    #[arg(long, value_name = "DURATION", default_value = "15m")]
-    ttl: humantime::Duration,
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = up_to_days::<1>)]
+    ttl: Duration,
     #[command(flatten)]
     common: Common,
 }
@@ -54,7 +56,7 @@ impl Token {
 impl Create {
     fn run(&self) -> Result<(), Failure> {
         let change = catalog::act(&self.common, |operator| {
-            operator.create_token(&self.user, *self.ttl)
+            operator.create_token(&self.user, self.ttl)
         })?;
         let token = change.value();
         let printed = serde_json::json!({

@@ -1,8 +1,10 @@
 //! Administration by a user of the API: who they are, then one act of theirs.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use beneath_catalog::{AdminError, Administration, Credentials, Principal};
+use beneath_catalog::{AdminError, Administration, Change, Credentials, Entry, Principal, Publication};
+use tokio_util::sync::CancellationToken;
 
 use super::{Service, refuse};
 use crate::rejection::{Problem, Rejection};
@@ -28,5 +30,24 @@ impl Service {
         let catalog = Arc::clone(&self.catalog);
         let work = move || act(catalog.administration(&principal));
         Ok(self.administration.run(work).await??)
+    }
+
+    /// Publishes a file. What has to be read for that is read only as long as somebody waits for the answer.
+    pub(crate) async fn publish(
+        &self,
+        principal: Principal,
+        publication: Publication,
+    ) -> Result<Result<Change<Entry>, AdminError>, Rejection> {
+        let catalog = Arc::clone(&self.catalog);
+        let gone = CancellationToken::new();
+        let _awaited = gone.clone().drop_guard();
+        let work = move || {
+            let administration = catalog.administration(&principal);
+            administration.publish_with_progress(&publication, |_, _| match gone.is_cancelled() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        };
+        self.publishing.run(work).await
     }
 }

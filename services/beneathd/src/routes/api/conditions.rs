@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use beneath_catalog::{AdminError, Administration, Entry, FileId};
+use beneath_catalog::{Administration, Entry};
 use http::HeaderValue;
 use http::header::{GetAll, IF_NONE_MATCH};
 use http::request::Parts;
@@ -72,24 +72,12 @@ impl IfMatch {
         }
     }
 
-    /// Lets changes to this file be made only in the states that were named.
-    pub(super) fn require<'a>(
-        self,
-        administration: Administration<'a>,
-        id: &FileId,
-    ) -> Result<Administration<'a>, AdminError> {
-        let Tags::These(tags) = self.0 else {
-            return Ok(administration);
-        };
-        let version = match tags.as_slice() {
-            [tag] => tag.version(),
-            tags => {
-                let current = administration.file(id)?.entry.version();
-                let named = tags.iter().any(|tag| tag.version() == current);
-                if named { current } else { 0 }
-            }
-        };
-        Ok(administration.at_version(version))
+    /// Lets changes to a file be made only in the states that were named.
+    pub(super) fn require(self, administration: Administration<'_>) -> Administration<'_> {
+        match self.0 {
+            Tags::Any => administration,
+            Tags::These(tags) => administration.at_version(tags.iter().map(Tag::version)),
+        }
     }
 }
 

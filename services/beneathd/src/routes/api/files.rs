@@ -160,18 +160,12 @@ pub(super) async fn publish(
     Writer(principal): Writer,
     Json(new): Json<NewFile>,
 ) -> Result<Response, Problem> {
-    let publication = new.into();
-    let published = service.administer(principal, move |administration| {
-        let published = administration.publish(&publication);
-        match published {
-            // Whom it was granted to: what was asked for is there.
-            Err(error) if error.kind() == AdminErrorKind::NotFound => Ok(Err(error)),
-            done => done.map(Ok),
-        }
-    });
-    let change = published
-        .await?
-        .map_err(|error| Problem::unprocessable("/grants", error.to_string()))?;
+    let published = service.publish(principal, new.into()).await?;
+    let change = published.map_err(|error| match error.kind() {
+        // Whom it was granted to: what was asked for is there.
+        AdminErrorKind::NotFound => Problem::unprocessable("/grants", error.to_string()),
+        _ => error.into(),
+    })?;
     let location = format!("{}/files/{}", super::BASE, change.value().id());
     Ok(tagged(
         answer::created(&location, &ChangedFile::of(&change)),
@@ -253,9 +247,7 @@ pub(super) async fn change(
     let changed = service.administer(principal, move |administration| {
         let name = wanted.name.as_deref().map(str::as_bytes);
         let media_type = wanted.media_type.as_ref().map(|MediaType(text)| text.as_str());
-        if_match
-            .require(administration, &id)?
-            .change(&id, name, media_type)
+        if_match.require(administration).change(&id, name, media_type)
     });
     let change = changed.await?;
     Ok(tagged(
@@ -287,7 +279,7 @@ pub(super) async fn unpublish(
 ) -> Result<Response, Problem> {
     let change = service.administer(principal, move |administration| {
         let administration = match if_match {
-            Some(if_match) => if_match.require(administration, &id)?,
+            Some(if_match) => if_match.require(administration),
             None => administration,
         };
         administration.unpublish(&id)

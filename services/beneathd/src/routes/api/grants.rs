@@ -143,7 +143,7 @@ pub(super) async fn grant(
     Json(terms): Json<GrantTerms>,
 ) -> Result<Response, Problem> {
     let expires = terms.expires.map(|Time(expires)| expires);
-    edit(&service, editor, id, move |administration| {
+    edit(&service, editor, move |administration| {
         administration.grant(&id, &subject, expires)
     })
     .await
@@ -171,7 +171,7 @@ pub(super) async fn revoke(
     editor: Editor,
     At2(FileId(id), Subject(subject)): At2<FileId, Subject>,
 ) -> Result<Response, Problem> {
-    edit(&service, editor, id, move |administration| {
+    edit(&service, editor, move |administration| {
         administration.clone().absent_is_done().revoke(&id, &subject)
     })
     .await
@@ -181,13 +181,12 @@ pub(super) async fn revoke(
 async fn edit(
     service: &Service,
     Editor { principal, if_match }: Editor,
-    id: beneath_catalog::FileId,
     act: impl FnOnce(&beneath_catalog::Administration<'_>) -> Result<beneath_catalog::Change<()>, AdminError>
     + Send
     + 'static,
 ) -> Result<Response, Problem> {
     let change = service.administer(principal, move |administration| match if_match {
-        Some(if_match) => act(&if_match.require(administration, &id)?),
+        Some(if_match) => act(&if_match.require(administration)),
         None => act(&administration),
     });
     Ok(answer::changed(&change.await?))

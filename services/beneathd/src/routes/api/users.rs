@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use beneath_catalog::Account;
+use beneath_catalog::{Account, Credentials, Principal};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use super::conditions::IfNoneMatch;
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{GroupName, Password, Role, Time, UserName};
 use crate::notation::segment;
-use crate::rejection::Problem;
+use crate::rejection::{Problem, Rejection};
 use crate::service::Service;
 
 /// A user.
@@ -50,6 +50,10 @@ pub(super) struct NewUser {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
     password: Password,
+    /// The present one: for one's own, which a token alone does not change.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    current_password: Option<Password>,
 }
 
 /// Another role.
@@ -161,8 +165,8 @@ pub(super) async fn remove(
 
 /// Change a password
 ///
-/// One's own, or anyone's as an administrator. What rests on the old one falls: downloads and all tokens, also the one
-/// that this request comes with if it is one's own.
+/// One's own, which has to be shown, or anyone else's as an administrator. What rests on the old one falls: downloads and all
+/// tokens, also the one that this request comes with if it is one's own.
 #[utoipa::path(
     put, path = "/users/{user}/password", tag = "users",
     params(("user" = UserName, Path, description = "Whose")),
@@ -173,12 +177,33 @@ pub(super) async fn set_password(
     State(service): State<Arc<Service>>,
     Writer(principal): Writer,
     At(UserName(user)): At<UserName>,
-    Json(NewPassword { password }): Json<NewPassword>,
+    Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
-        administration.set_password(&user, &password.0)
+    let password = new.password.0;
+    let shown = match user == *principal.name() {
+        true => Some(show_password(&service, &principal, new.current_password).await?),
+        false => None,
+    };
+    let change = service.administer(principal, move |administration| match shown {
+        Some(shown) => administration.set_own_password(&shown, &password),
+        None => administration.set_password(&user, &password),
     });
     Ok(answer::changed(&change.await?))
+}
+
+/// Who came with a token shows their password, too.
+async fn show_password(
+    service: &Service,
+    principal: &Principal,
+    current: Option<Password>,
+) -> Result<Principal, Problem> {
+    let wrong = |why| Problem::unprocessable("/current_password", why);
+    let current = current.ok_or_else(|| wrong("a token alone does not change one's own password"))?;
+    let shown = service.authenticate(Credentials::of(principal, &current.0)).await;
+    shown.map_err(|rejection| match rejection {
+        Rejection::Unauthorized => wrong("it is another"),
+        other => other.into(),
+    })
 }
 
 /// Change a role
