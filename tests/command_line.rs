@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use beneath_tests::{Beneathd, House, Outcome, beneathd, run};
+use beneath_tests::{Beneathd, House, Outcome, beneathd, http, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 fn quickstart(directory: &Path, more: &[&str]) -> Outcome {
@@ -73,6 +73,38 @@ fn a_catalog_in_a_root_is_found_before_anything_is_served() {
             .run(command)
             .fails(1, &["catalog.db", "root files", "another"]);
     }
+}
+
+/// The user of a state folder may have been removed, or disabled, between two starts.
+#[test]
+fn what_quickstart_prints_can_be_downloaded_or_it_says_why_not() {
+    let house = House::build();
+    let (files, state) = (house.path("files"), house.path("state"));
+    let start = || Beneathd::quickstart_with(&files, ["--state", state.to_str().unwrap()]);
+    let command = |arguments: &[&str]| {
+        let mut command = beneathd();
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(state.join("beneathd.toml"));
+        run(command, "").succeeds();
+    };
+    let downloads = |service: &Beneathd| {
+        let path = format!("/f/{}", service.file("report.txt").id);
+        http::get(service.address(), &path, &service.authorization(), "").status
+    };
+    let service = start();
+    assert_eq!(downloads(&service), 200);
+    let user = service.started.user.clone();
+    drop(service);
+    command(&["user", "remove", &user, "--yes"]);
+    assert_eq!(downloads(&start()), 200);
+    command(&["user", "disable", &user]);
+    quickstart(
+        &files,
+        &["--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()],
+    )
+    .fails(1, &[&user, "disabled"]);
 }
 
 #[test]
@@ -209,6 +241,45 @@ fn every_change_says_in_json_as_of_when_and_how_it_is_effective() {
         let change = &house.json(command)["change"];
         assert_eq!(change["effective"], "acknowledged", "{command:?}");
         assert!(change["revision"].as_u64() > Some(1), "{command:?}: {change}");
+    }
+}
+
+#[test]
+fn what_is_gone_does_not_keep_unpublish_from_the_rest() {
+    let house = House::build();
+    let publish = || {
+        house
+            .run(&["publish", "files:report.txt", "--json"])
+            .published()
+            .id
+    };
+    let [gone, live] = [publish(), publish()];
+    house.run(&["unpublish", &gone, "--yes"]).succeeds();
+    house
+        .run(&["unpublish", &gone, &live, "--yes"])
+        .fails(1, &[&format!("there is no file {gone}")]);
+    house.run(&["show", &live]).fails(1, &[&live]);
+}
+
+#[test]
+fn a_number_or_a_time_that_cannot_be_is_wrong_usage_and_named() {
+    let house = House::build();
+    let id = house
+        .run(&["publish", "files:report.txt", "--json"])
+        .published()
+        .id;
+    house.add_user("ann");
+    for (command, option, value) in [
+        (&["link", "create", &id] as &[_], "--uses", "0"),
+        (&["link", "create", &id], "--ttl", "0s"),
+        (&["link", "create", &id], "--ttl", "31d"),
+        (&["token", "create", "ann"], "--ttl", "2d"),
+        (&["token", "create", "ann"], "--ttl", "soon"),
+        (&["grant", &id, "user:ann"], "--expires", "0s"),
+    ] {
+        house
+            .run(&[command, &[option, value]].concat())
+            .fails(2, &[option, value]);
     }
 }
 

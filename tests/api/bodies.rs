@@ -168,7 +168,7 @@ fn what_is_not_of_the_schema_is_refused_and_the_field_is_named() {
             r#"{"root":"files","path":"report.txt","grants":[{"subject":"user:granted","expires":"2001-01-01T00:00:00Z"}]}"#,
             422,
             "/grants",
-            "has passed",
+            "in the past",
         ),
         (
             r#"{"root":"files","path":"report.txt","grants":[{"subject":"user:unknown"}]}"#,

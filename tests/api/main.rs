@@ -12,6 +12,7 @@
 mod bodies;
 mod files;
 mod people;
+mod publishing;
 mod roles;
 mod wire;
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 /// A running service with a user of each kind, whose password is their name and `-secret`.
 struct World {
-    _house: House,
+    house: House,
     service: Beneathd,
 }
 
@@ -39,10 +40,7 @@ impl World {
             .args(["serve", "--json", "--config"])
             .arg(house.path("beneathd.toml"));
         let service = Beneathd::start(serve);
-        Self {
-            _house: house,
-            service,
-        }
+        Self { house, service }
     }
 
     /// Somebody with a token, or without credentials for `nobody`.

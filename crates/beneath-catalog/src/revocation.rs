@@ -123,7 +123,7 @@ impl Feed {
         let thread = std::thread::Builder::new()
             .name("beneath-feed".to_owned())
             .spawn(move || watching.watch())
-            .map_err(|_| StoreError::from(rusqlite::Error::InvalidQuery))?;
+            .map_err(|_| StoreError::unreachable())?;
         Ok((feed, thread))
     }
 

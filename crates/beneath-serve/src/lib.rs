@@ -38,7 +38,7 @@
 //!
 //! * **Every wait for a client ends**: for a request head, a request body, for the client to take what it asked
 //!   for, for its next request, for a TLS handshake; in HTTP/1 and HTTP/2. [`Limits`] says when, and
-//!   every connection has a single timer for all of it.
+//!   no request has a timer of its own.
 //! * **There is room for one more**: connections are bounded, no address can hold all of them, and a process without
 //!   descriptors answers 503 and recovers.
 //! * **Each request has one beginning, one end and one host.** What two readers could see differently is answered 400
@@ -73,8 +73,8 @@
 //! | half a head for too long | 408, close | `watchdog` |
 //! | too slow, or nothing taken | reset | `watchdog` |
 //! | nothing asked | close, GOAWAY | `watchdog` |
-//! | more connections than an address's share | 503, close | `admission` |
-//! | no descriptors | 503, close | `listener` |
+//! | more connections than an address's share | 503 (over TLS nothing), close | `admission` |
+//! | no descriptors | 503 (over TLS nothing), close | `listener` |
 //! | rapid reset, MadeYouReset, CONTINUATION flood, too many streams | GOAWAY | h2, within bounds set in `protocol` |
 //!
 //! A request with a chunked body is the last of its connection: its answer carries `Connection: close`. Clients that
@@ -82,7 +82,7 @@
 //!
 //! # Cost
 //!
-//! One task and one timer per connection, no spawn per request (not for HTTP/2 streams either), one reading of the clock and
+//! One task per connection, no timer and no spawn per request (not for HTTP/2 streams either), one reading of the clock and
 //! a look at the bytes of the head per request: about 0.6 µs beside hyper alone. An idle HTTP/1 connection gives hyper's
 //! buffers back after a tenth of a second and then takes about 2 KiB instead of 10; one that sends a file without a copy does so
 //! at once when it has to wait for the client. The example `overhead` measures the first two.

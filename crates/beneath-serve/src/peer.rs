@@ -1,11 +1,12 @@
-//! [`Peer`] and [`Abort`]: what a handler finds in the extensions of every request, or a service in its body.
+//! [`Peer`] and [`Abort`]: what a service finds in the body of a request, and a handler in its extensions.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::exchange::Exchange;
 
-/// Who is at the other end of the connection: in the extensions of every request.
+/// Who is at the other end of the connection: in every [`RequestBody`](crate::RequestBody), and under
+/// [`Server::serve`](crate::Server::serve) in the extensions of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
@@ -25,7 +26,7 @@ impl Peer {
     }
 }
 
-/// Ends what serves a request, at once and visibly: in the extensions of every request.
+/// Ends what serves a request, at once and visibly: to be had where the [`Peer`] is.
 ///
 /// For when the right to what is being sent falls while the client is not reading, so that the body is not
 /// asked for more and cannot say so itself.

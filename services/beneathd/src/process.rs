@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beneath_catalog::Catalog;
-use beneath_serve::{Drained, Server};
+use beneath_serve::{Drained, Limits, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -94,9 +94,17 @@ async fn serve(
         server = server.tls(tls.load()?);
     }
     if let Some(address) = config.metrics {
-        let metrics = Server::from_listener(bind(address)?)?;
+        // Who asks there is one program: descriptors are for downloads.
+        let mut few = Limits::default();
+        few.connections = METRICS_CONNECTIONS;
+        let metrics = Server::from_listener(bind(address)?)?.limits(few);
         let stop = stopped.clone().cancelled_owned();
-        tokio::spawn(metrics.serve(routes::metrics(Arc::clone(&service)), stop));
+        let metrics = metrics.serve(routes::metrics(Arc::clone(&service)), stop);
+        tokio::spawn(async move {
+            if let Err(error) = metrics.await {
+                tracing::error!(%error, "the counters are not served any more");
+            }
+        });
     }
     let catalog = service.catalog();
     server = server.when_exhausted(move || catalog.let_go());
@@ -120,6 +128,9 @@ async fn serve(
         ))),
     }
 }
+
+/// How many may ask for the counters at once.
+const METRICS_CONNECTIONS: usize = 16;
 
 /// For so long what was asked of the disk may still be answered when everything else has ended.
 const AT_THE_END: Duration = Duration::from_secs(2);

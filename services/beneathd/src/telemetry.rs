@@ -24,7 +24,12 @@ pub(crate) fn start() -> Log {
         .buffered_lines_limit(LINES)
         .finish(std::io::stderr());
     let dropped = writer.error_counter();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).map(EnvFilter::try_new);
+    let misunderstood = matches!(wanted, Ok(Err(_)));
+    let filter = wanted
+        .ok()
+        .and_then(Result::ok)
+        .unwrap_or_else(|| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
@@ -34,6 +39,9 @@ pub(crate) fn start() -> Log {
     } else {
         log.json().flatten_event(true).try_init()
     };
+    if misunderstood {
+        tracing::warn!("RUST_LOG is no filter: `info` holds");
+    }
     Log {
         dropped,
         _guard: guard,
@@ -54,7 +62,7 @@ const LINES: usize = 10_000;
 pub(crate) struct Metrics {
     registry: Registry,
     /// Looked up once: counting an answer is one atomic addition.
-    downloads: [(StatusCode, Counter); 10],
+    downloads: [(StatusCode, Counter); 11],
     other: Counter,
 }
 
@@ -97,7 +105,7 @@ impl Metrics {
                 })
                 .clone()
         };
-        let downloads = [200, 206, 304, 400, 401, 404, 405, 412, 416, 503].map(|code| {
+        let downloads = [200, 206, 304, 400, 401, 404, 405, 412, 416, 429, 503].map(|code| {
             let status = StatusCode::from_u16(code).unwrap_or_default();
             (status, counter(status.as_str()))
         });

@@ -379,7 +379,7 @@ fn lies_ahead(field: &'static str, expires: Option<SystemTime>) -> Result<(), Ad
     match expires {
         Some(expires) if Millis::from(expires) <= Millis::now() => Err(AdminError::invalid(
             field,
-            "the time until when has passed; revoke takes a grant back",
+            "the end of a grant is in the past; to take one back there is revoke",
         )),
         _ => Ok(()),
     }

@@ -1,10 +1,10 @@
-//! `beneathd check`: everything that would stop the service, found before it starts.
+//! `beneathd check`: whether the configuration, and then the roots, the catalog and the TLS files it names, can be used.
 
 use clap::Args;
 
 use super::{Common, Failure, catalog};
 
-/// Read configuration, roots, catalog and TLS files, and report all problems at once
+/// Read the configuration, then roots, catalog and TLS files, and report all problems of either
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd check --config /etc/beneath/beneathd.toml")]
 pub(super) struct Check {

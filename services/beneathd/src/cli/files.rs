@@ -1,6 +1,6 @@
 //! `beneathd unpublish`, `grant`, `revoke`, `list`, `show`: what is published, and to whom.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use beneath_catalog::{FileId, Published, Subject};
 use clap::Args;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::catalog::PublishedFile;
 use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
+use crate::notation::YEAR_10000;
 
 /// Take files out of the catalog, with their grants; the files themselves stay
 #[derive(Args, Debug)]
@@ -222,6 +223,3 @@ pub(super) fn expiry(lasts: Option<humantime::Duration>) -> Result<Option<System
     })?;
     Ok(Some(expires))
 }
-
-/// From 1970 to the end of the year 9999.
-const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);

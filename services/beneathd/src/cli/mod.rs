@@ -27,7 +27,7 @@ use crate::config::{Config, ConfigError};
 use crate::process::ProcessError;
 use output::Output;
 
-/// Downloads by opaque ID: who may have which file is decided in the same step that opens it.
+/// A download server: gives files opaque IDs, and users, groups and short-lived links the right to them.
 #[derive(Debug, Parser)]
 #[command(
     name = "beneathd",

@@ -17,6 +17,7 @@ use beneath_catalog::Change;
 use serde::Serialize;
 
 use super::Failure;
+use crate::notation::Effect;
 
 /// Why something did not reach standard output. A closed pipe is the reader's choice, not our failure; a full disk is.
 static LOST: OnceLock<String> = OnceLock::new();
@@ -67,11 +68,7 @@ impl Output {
         change: &Change<T>,
     ) {
         effect(change);
-        let effective = match change.unanswered() {
-            0 => "acknowledged",
-            _ => "bound_passed",
-        };
-        let change = serde_json::json!({ "revision": change.revision().as_u64(), "effective": effective });
+        let change = Effect::of(change);
         self.result(&Changed { value, change }, sentence);
     }
 }
@@ -80,14 +77,15 @@ impl Output {
 struct Changed<'a, T> {
     #[serde(flatten)]
     value: &'a T,
-    change: serde_json::Value,
+    change: Effect,
 }
 
 /// A word on who did not say that a change is effective.
 fn effect<T>(change: &Change<T>) {
     if change.unanswered() > 0 {
         remark(&format!(
-            "{} serving processes did not acknowledge this in time; they may not decide from memory any more",
+            "{} running services did not confirm this in time. It holds for them too, since they may not decide from memory \
+             any more; but something is wrong with them",
             change.unanswered()
         ));
     }

@@ -14,25 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::conditions::{IfNoneMatch, Tag};
-
-/// That a change is made: it is on the disk, and no decision that is made from now on goes by what was before.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Effect {
-    /// The revision of the catalog that has it. Only ever grows.
-    revision: u64,
-    effective: Effective,
-}
-
-/// How it is known that a change is effective.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Effective {
-    /// Every process that serves this catalog goes by it.
-    Acknowledged,
-    /// Some process did not say so within the revocation bound, and so lost its right to decide from memory: it serves
-    /// nothing on older ground either, but the operator should look after it.
-    BoundPassed,
-}
+use crate::notation::Effect;
 
 /// The answer to a change that has no more to say.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,18 +30,6 @@ pub(super) struct Page<T: ToSchema> {
     /// The `cursor` of the next page; null if this is the last.
     #[schema(pattern = "^[1-9][0-9]{0,18}$")]
     pub(super) next: Option<String>,
-}
-
-impl Effect {
-    pub(super) const fn of<T>(change: &Change<T>) -> Self {
-        Self {
-            revision: change.revision().as_u64(),
-            effective: match change.unanswered() {
-                0 => Effective::Acknowledged,
-                _ => Effective::BoundPassed,
-            },
-        }
-    }
 }
 
 impl Changed {

@@ -10,14 +10,14 @@ use http::header::ETAG;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{self, Changed, Effect, Page};
+use super::answer::{self, Changed, Page};
 use super::body::{Json, Object, present};
 use super::caller::{Editor, Reader, Writer};
 use super::conditions::{IfNoneMatch, Tag};
 use super::grants::NewGrant;
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{FileId, MediaType, Pin, RelPath, RootName, Time, UserName};
-use crate::notation::segment;
+use crate::notation::{Effect, segment};
 use crate::rejection::Problem;
 use crate::service::Service;
 

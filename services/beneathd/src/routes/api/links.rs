@@ -9,11 +9,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{self, Changed, Effect, Page};
+use super::answer::{self, Changed, Page};
 use super::body::{Json, present_number};
 use super::caller::{Reader, Writer};
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{FileId, LinkId, Time, UserName};
+use crate::notation::Effect;
 use crate::rejection::Problem;
 use crate::service::Service;
 

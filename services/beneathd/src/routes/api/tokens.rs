@@ -9,12 +9,13 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{self, Changed, Effect};
+use super::answer::{self, Changed};
 use super::body::{Json, present_number};
 use super::caller::{Login, Writer};
 use super::parameters::At;
 use super::vocabulary::{Time, UserName};
 use crate::auth;
+use crate::notation::Effect;
 use crate::rejection::{Offer, Problem};
 use crate::service::Service;
 

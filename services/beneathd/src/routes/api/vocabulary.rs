@@ -3,14 +3,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use beneath_catalog::{Page, ParseError};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::notation::{rfc3339, rfc3339_millis};
+use crate::notation::{YEAR_10000, rfc3339, rfc3339_millis};
 
 /// Declares what is text in JSON and a type of the catalog here.
 macro_rules! text {
@@ -213,6 +213,3 @@ impl Time {
         rfc3339_millis(time)
     }
 }
-
-/// From 1970 to the end of the year 9999.
-const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
