@@ -62,7 +62,7 @@ impl Proxies {
                 ));
             }
             None => {
-                let what = "is no address, such as \"10.0.0.1\", no network, such as \"10.0.0.0/8\", and not \"unix\"";
+                let what = "is no address, such as \"10.0.0.1\", and no network, such as \"10.0.0.0/8\"";
                 return Err(Error::proxy(text, what));
             }
         }

@@ -32,7 +32,8 @@ impl Service {
         Ok(self.administration.run(work).await??)
     }
 
-    /// Publishes a file. What has to be read for that is read only as long as somebody waits for the answer.
+    /// Publishes a file. What has to be read for that is read no further when the request was reset. (HTTP/1 has no such thing: who
+    /// hung up cannot be told from who has only said all they had to say.)
     pub(crate) async fn publish(
         &self,
         principal: Principal,
