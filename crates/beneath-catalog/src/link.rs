@@ -40,8 +40,8 @@ impl<'a> LinkRequest<'a> {
 
     /// Where the request came from, for the audit trail.
     #[must_use]
-    pub const fn from_address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address);
+    pub fn from_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.address = address.into();
         self
     }
 }

@@ -427,7 +427,7 @@ fn the_oldest_records_beyond_the_number_that_is_kept_are_removed_and_that_is_a_r
     let id = place.publish("a", &["user:ann"]);
     for number in 0..5_000_u16 {
         let [high, low] = number.to_be_bytes();
-        let ann = basic("ann").from_address([10, 0, high, low].into());
+        let ann = basic("ann").from_address(IpAddr::from([10, 0, high, low]));
         drop(place.catalog.open(&ann, &id).unwrap());
     }
     let pruned = |record: &AuditRecord| record.event == "audit.prune" && record.actor == "catalog";
@@ -488,7 +488,8 @@ fn guessing_is_slowed_down_but_whoever_was_here_before_is_not() {
     drop(place.catalog.open(&basic("ann").from_address(home), &id).unwrap());
 
     let guess = |last: u8, guess: &str| {
-        let shown = Credentials::basic(b"ann", guess.as_bytes()).from_address([198, 51, 100, last].into());
+        let shown =
+            Credentials::basic(b"ann", guess.as_bytes()).from_address(IpAddr::from([198, 51, 100, last]));
         place.catalog.open(&shown, &id).unwrap_err()
     };
     for last in 0..5 {

@@ -110,6 +110,28 @@ impl Frames {
         }
     }
 
+    /// All that is left of the body of the only stream that has one.
+    fn body_of(&mut self, stream: u32) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let frame = self.until(DATA);
+            assert_eq!(frame.stream, stream);
+            body.extend(frame.payload);
+            if frame.flags & END_STREAM != 0 {
+                return body;
+            }
+        }
+    }
+
+    /// So many bytes of it, or more.
+    fn some_of_the_body(&mut self, at_least: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < at_least {
+            body.extend(self.until(DATA).payload);
+        }
+        body
+    }
+
     /// The error code of the GOAWAY that ends the connection; `None` if it ends without.
     fn goaway(&mut self) -> Option<u32> {
         let mut code = None;
@@ -287,16 +309,7 @@ fn a_stream_is_under_way_until_its_last_byte_has_left() {
     // And where the client takes it all, the end comes when it has.
     client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
     client.get(3, "/zeros/1000");
-    let mut received = 0;
-    loop {
-        let frame = client.until(DATA);
-        assert_eq!(frame.stream, 3);
-        received += frame.payload.len();
-        if frame.flags & END_STREAM != 0 {
-            break;
-        }
-    }
-    assert_eq!(received, 1000);
+    assert_eq!(client.body_of(3).len(), 1000);
 }
 
 /// A client that knows the length need not open the window any further.
@@ -305,15 +318,7 @@ fn a_window_as_large_as_the_answer_is_large_enough() {
     let server = Running::start(only(|limits| limits.stall_timeout = SECOND));
     let mut client = Frames::new(&server, &[(4, 1000)]);
     client.get(1, "/zeros/1000");
-    let mut received = 0;
-    loop {
-        let frame = client.until(DATA);
-        received += frame.payload.len();
-        if frame.flags & END_STREAM != 0 {
-            break;
-        }
-    }
-    assert_eq!(received, 1000);
+    assert_eq!(client.body_of(1).len(), 1000);
 }
 
 /// Several pieces of it may wait for the window, and its trailers behind them.
@@ -324,21 +329,13 @@ fn a_stream_is_under_way_until_its_trailers_have_left() {
     let begin = Instant::now();
     client.get(1, "/trailers");
     assert_eq!(client.until(HEADERS).flags & END_STREAM, 0);
-    let mut received = Vec::new();
-    while received.len() < 25 {
-        received.extend(client.until(DATA).payload);
-    }
-    assert_eq!(received, b"0123456789012345678901234");
+    assert_eq!(client.some_of_the_body(25), b"0123456789012345678901234");
     assert_eq!(client.next_of(1).kind, RST_STREAM);
     not_before(SECOND, begin);
     client.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
     client.get(3, "/trailers");
     assert_eq!(client.until(HEADERS).flags & END_STREAM, 0);
-    let mut received = Vec::new();
-    while received.len() < 30 {
-        received.extend(client.until(DATA).payload);
-    }
-    assert_eq!(received, b"0123456789".repeat(3));
+    assert_eq!(client.some_of_the_body(30), b"0123456789".repeat(3));
     let trailers = client.next_of(3);
     assert_eq!(
         (trailers.kind, trailers.flags & END_STREAM),

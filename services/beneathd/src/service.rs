@@ -91,10 +91,7 @@ impl Service {
         let catalog = Arc::clone(&self.catalog);
         self.downloads
             .run(move || {
-                let mut request = LinkRequest::new(&secret, &client);
-                if let Some(address) = address {
-                    request = request.from_address(address);
-                }
+                let request = LinkRequest::new(&secret, &client).from_address(address);
                 catalog
                     .open_link(&request)
                     .map_err(|refusal| refuse(&refusal, &"a link"))

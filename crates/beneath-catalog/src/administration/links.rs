@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::draft::Draft;
 use super::files::managed;
 use super::{Administration, Change, Listing, Page, Takes};
 use crate::authentication::token_digest;
@@ -56,8 +55,15 @@ impl Administration<'_> {
     /// [`NotFound`](crate::AdminErrorKind::NotFound), also for a file the actor does not manage;
     /// [`Invalid`](crate::AdminErrorKind::Invalid) with the field `ttl` or `uses`.
     pub fn create_link(&self, id: &FileId, ttl: Duration, uses: u32) -> Result<Change<NewLink>, AdminError> {
-        let link = new_link(ttl, uses).inspect_err(|error| self.record_failure("link.create", id, error))?;
-        let Draft { secret, expires } = link;
+        let draft =
+            Draft::new(ttl, MAX_TTL, "must be more than nothing and at most 30 days").and_then(|draft| {
+                match uses {
+                    0 => Err(AdminError::invalid("uses", "must be at least one")),
+                    _ => Ok(draft),
+                }
+            });
+        let Draft { secret, expires } =
+            draft.inspect_err(|error| self.record_failure("link.create", id, error))?;
         self.act_on(
             Role::Publisher,
             "link.create",
@@ -167,27 +173,3 @@ impl FromStr for LinkId {
 }
 
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// A link that is not in the catalog yet.
-struct Draft {
-    secret: Zeroizing<String>,
-    expires: Millis,
-}
-
-fn new_link(ttl: Duration, uses: u32) -> Result<Draft, AdminError> {
-    if ttl.is_zero() || ttl > MAX_TTL {
-        return Err(AdminError::invalid(
-            "ttl",
-            "must be more than nothing and at most 30 days",
-        ));
-    }
-    if uses == 0 {
-        return Err(AdminError::invalid("uses", "must be at least one"));
-    }
-    let mut bits = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bits)?;
-    Ok(Draft {
-        secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits)),
-        expires: Millis::from(SystemTime::now() + ttl),
-    })
-}

@@ -1,6 +1,7 @@
 //! [`Administration`]: acts that change who may have what. Each is one transaction in which the actor's role is looked
 //! up, the change is made, and the audit trail is written.
 
+mod draft;
 mod files;
 mod groups;
 mod links;

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::draft::Draft;
 use super::{Actor, Administration, Change, Takes};
 use crate::authentication::token_digest;
 use crate::error::AdminError;
@@ -32,16 +31,9 @@ impl Administration<'_> {
     /// [`Invalid`](crate::AdminErrorKind::Invalid) for a `ttl` of nothing or more than a day.
     pub fn create_token(&self, user: &UserName, ttl: Duration) -> Result<Change<NewToken>, AdminError> {
         let (event, object) = ("token.create", format!("user:{user}"));
-        if ttl.is_zero() || ttl > MAX_TTL {
-            let error = AdminError::invalid("ttl", "must be more than nothing and at most one day");
-            self.record_failure(event, &object, &error);
-            return Err(error);
-        }
-        let mut bits = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *bits)?;
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
-        let now = Millis::now();
-        let expires = Millis::from(now.to_system_time() + ttl);
+        let draft = Draft::new(ttl, MAX_TTL, "must be more than nothing and at most one day");
+        let Draft { secret, expires } =
+            draft.inspect_err(|error| self.record_failure(event, &object, error))?;
         let made = self.catalog.store.write(|writing| {
             let acting = self.actor.acting(writing, Role::Reader)?;
             let id = users::find(writing, user)?;
@@ -54,7 +46,13 @@ impl Administration<'_> {
                     "a token is made with a password, not with a token",
                 ));
             }
-            users::add_token(writing, id, &token_digest(secret.as_bytes()), now, expires)?;
+            users::add_token(
+                writing,
+                id,
+                &token_digest(secret.as_bytes()),
+                Millis::now(),
+                expires,
+            )?;
             audit::act(writing, &acting, event, &object)
         });
         let ((), revision) = made.inspect_err(|error| self.record_failure(event, &object, error))?;

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::{Administration, Change, Listing, Page, Takes};
+use super::{Acting, Administration, Change, Listing, Page, Takes};
 use crate::credential::Password;
 use crate::credential::record::Stored;
 use crate::error::{AdminError, AdminErrorKind};
-use crate::store::{Millis, audit, decide, users};
-use crate::subject::{GroupName, Principal, Role, UserName};
+use crate::store::{Millis, Writing, audit, decide, users};
+use crate::subject::{GroupName, Principal, Role, UserId, UserName};
 
 /// A user, for whoever administers users.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,25 +48,16 @@ impl Administration<'_> {
     ///
     /// [`AdminErrorKind::NotFound`], also for anyone but an administrator; [`AdminErrorKind::Refused`] for oneself.
     pub fn set_password(&self, name: &UserName, password: &Password) -> Result<Change<()>, AdminError> {
-        let object = format!("user:{name}");
-        self.permitted(Role::Reader, "user.password", &object)?;
-        let record = self.record(password)?;
-        self.act(
-            Role::Reader,
-            "user.password",
-            &object,
-            Takes::Rights,
-            |writing, acting| {
-                let user = users::find(writing, name)?;
-                if acting.user == Some(user) {
-                    return Err(AdminError::refused("one's own password is changed by showing it"));
-                }
-                if acting.role != Role::Admin {
-                    return Err(AdminError::not_found(format_args!("user:{name}")));
-                }
-                users::set_password(writing, user, &record)
-            },
-        )
+        self.replace_password(name, password, |writing, acting| {
+            let user = users::find(writing, name)?;
+            if acting.user == Some(user) {
+                return Err(AdminError::refused("one's own password is changed by showing it"));
+            }
+            match acting.role {
+                Role::Admin => Ok(user),
+                _ => Err(AdminError::not_found(format_args!("user:{name}"))),
+            }
+        })
     }
 
     /// Gives the actor another password; `shown` is what [`authenticate`](crate::Catalog::authenticate) made of the present one.
@@ -79,7 +70,25 @@ impl Administration<'_> {
     ///
     /// [`AdminErrorKind::Refused`] if `shown` is somebody else, or came with a token, or the password was changed since.
     pub fn set_own_password(&self, shown: &Principal, password: &Password) -> Result<Change<()>, AdminError> {
-        let object = format!("user:{}", shown.name);
+        self.replace_password(&shown.name, password, |writing, acting| {
+            let user = decide::authenticated(writing, shown)?.map(|user| user.id);
+            match user {
+                Some(user) if shown.token.is_none() && acting.user == Some(user) => Ok(user),
+                _ => Err(AdminError::refused(
+                    "the password that was shown is not the actor's",
+                )),
+            }
+        })
+    }
+
+    /// `whose` allows it, too.
+    fn replace_password(
+        &self,
+        name: &UserName,
+        password: &Password,
+        whose: impl FnOnce(&Writing<'_>, &Acting) -> Result<UserId, AdminError>,
+    ) -> Result<Change<()>, AdminError> {
+        let object = format!("user:{name}");
         self.permitted(Role::Reader, "user.password", &object)?;
         let record = self.record(password)?;
         self.act(
@@ -87,15 +96,7 @@ impl Administration<'_> {
             "user.password",
             &object,
             Takes::Rights,
-            |writing, acting| {
-                let user = decide::authenticated(writing, shown)?.map(|user| user.id);
-                if shown.token.is_some() || user.is_none() || user != acting.user {
-                    return Err(AdminError::refused(
-                        "the password that was shown is not the actor's",
-                    ));
-                }
-                users::set_password(writing, shown.user, &record)
-            },
+            |writing, acting| users::set_password(writing, whose(writing, acting)?, &record),
         )
     }
 

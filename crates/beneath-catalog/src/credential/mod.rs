@@ -93,8 +93,8 @@ impl Credentials {
     /// Where the request came from, so that guessing from one address can be slowed down without locking
     /// anybody's account.
     #[must_use]
-    pub const fn from_address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address);
+    pub fn from_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.address = address.into();
         self
     }
 }

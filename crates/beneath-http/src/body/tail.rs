@@ -29,7 +29,6 @@ impl Tail {
         let offset = end.checked_sub(len)?;
         let mut buffer = Buffer::for_remaining(len);
         let filled = source.file().try_read_at(buffer.as_mut(), offset).ok()?;
-        let filled = filled.min(usize::try_from(len).unwrap_or(usize::MAX));
         (filled as u64 == len).then(|| Self {
             offset,
             len,

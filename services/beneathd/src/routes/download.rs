@@ -50,10 +50,7 @@ fn wanted(
         return Err(Rejection::MethodNotAllowed);
     }
     let credentials = auth::credentials(request.headers())?;
-    let credentials = match service.address(request.body().peer(), request.headers()) {
-        Some(address) => credentials.from_address(address),
-        None => credentials,
-    };
+    let credentials = credentials.from_address(service.address(request.body().peer(), request.headers()));
     let id = segments.split('/').next().and_then(|id| id.parse().ok());
     Ok((credentials, id.ok_or(Rejection::NotFound)?))
 }

@@ -91,10 +91,8 @@ async fn authenticate(
 ) -> Result<Principal, Problem> {
     let credentials = shown.map_err(|why| Problem::unauthenticated(why, offer))?;
     let peer = parts.extensions.get::<Peer>();
-    let credentials = match peer.and_then(|peer| service.address(*peer, &parts.headers)) {
-        Some(address) => credentials.from_address(address),
-        None => credentials,
-    };
+    let address = peer.and_then(|peer| service.address(*peer, &parts.headers));
+    let credentials = credentials.from_address(address);
     let principal = service.authenticate(credentials).await;
     principal.map_err(|rejection| match rejection {
         Rejection::Unauthorized => Problem::unauthorized(offer),
