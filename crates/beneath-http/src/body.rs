@@ -36,7 +36,7 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// | replaced by rename, unlinked | the old file, whole |
 /// | grown, or its ctime changed (renamed, linked, chmod) | the old length if a second reading shows the same bytes, else failure |
 ///
-/// A second reading is possible while nothing has left yet, and as long as what left was hashed. That is done for single ranges
+/// A second reading is possible while nothing has left yet of what has a weak entity tag, and as long as what left was hashed. That is done for single ranges
 /// of at most 1 GiB: of files modified within ten seconds before (a log that is being written) to the end; of older
 /// ones, from 1 MiB up and for growth only, for the first 64 MiB and then while the client takes less than 64 MiB a second. The
 /// first doubt is settled at once, all later ones together before the last bytes leave. What a second reading

@@ -45,6 +45,7 @@ pub(crate) struct Transfer {
     unasked: u64,
     pending: Option<Pending>,
     settle: Duration,
+    strong: bool,
     collected: Option<Fingerprint>,
     tail: Option<Tail>,
     /// A doubt was settled by a second reading.
@@ -91,6 +92,8 @@ pub(crate) enum Collect {
 pub(crate) struct Checks {
     /// How long to wait before the first read.
     pub(crate) settle: Duration,
+    /// The entity tag promises the very bytes that were there when the file was opened.
+    pub(crate) strong: bool,
     /// Whether to hash what leaves, so that doubt can be settled by a second reading.
     pub(crate) collect: Collect,
     /// The last bytes stay until what was sent has this SHA-256.
@@ -149,6 +152,7 @@ impl Transfer {
             unasked: 0,
             pending: None,
             settle: checks.settle,
+            strong: checks.strong,
             collected: collects.then(Fingerprint::new),
             tail: None,
             doubted: false,
@@ -320,8 +324,12 @@ impl Transfer {
         }
     }
 
-    /// What was read so far, if that is known: the chunk alone if nothing left before it, or what was hashed on the way.
+    /// What was read so far, if that is known: the chunk alone if nothing left before it, or what was hashed on the way. The chunk
+    /// alone may be of what came after the open, which a strong tag would deny.
     fn evidence(&self, chunk: &Chunk) -> Option<Doubt> {
+        if self.strong && self.sent == 0 {
+            return None;
+        }
         let before = match &self.collected {
             Some(hash) => hash.clone(),
             None if self.sent == 0 => Fingerprint::new(),

@@ -107,6 +107,7 @@ impl<R: RequestHead> Answer<'_, R> {
                 Some(range) if range.len() > GONE_AT_ONCE => Collect::WhileSlow,
                 _ => Collect::Never,
             },
+            strong: !self.fields.etag.is_weak(),
             expected: None,
             trailers: self.trailers(),
         }

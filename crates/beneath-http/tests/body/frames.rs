@@ -12,7 +12,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use crate::events::{EVENTS, Outcome};
-use crate::support::{Age, Fixture, OLD};
+use crate::support::{Age, Fixture, NEW, OLD};
 
 /// Not a multiple of any buffer, and more than leaves at once.
 const LEN: usize = (1 << 20) + 300_007;
@@ -94,6 +94,34 @@ async fn a_small_file_that_is_swapped_before_it_is_read_is_still_sent() {
         let ended = rest(&mut body, &mut bytes).await;
         assert_eq!(ended.is_ok(), whole);
         assert_eq!(bytes, vec![OLD; if whole { 4096 } else { 0 }]);
+    }
+}
+
+/// Its strong tag was promised of what was opened, and a second reading would show only what is there now.
+#[tokio::test]
+async fn an_old_file_that_changed_before_it_was_read_is_not_sent_under_the_tag_of_what_it_was() {
+    for (happen, whole) in [
+        (Fixture::replace_by_rename as fn(&Fixture), true),
+        (Fixture::overwrite_and_put_mtime_back, false),
+        (Fixture::rewrite_longer, false),
+    ] {
+        for requested in ["bytes=0-", "bytes=0-9,20-29"] {
+            let fixture = Fixture::new(4096, Age::Settled);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let mut body = range(fixture.open(), requested);
+            happen(&fixture);
+            let mut bytes = Vec::new();
+            let ended = rest(&mut body, &mut bytes).await;
+            assert_eq!(
+                ended,
+                if whole {
+                    Ok(())
+                } else {
+                    Err(BodyErrorKind::Changed)
+                }
+            );
+            assert!(!bytes.windows(10).any(|ten| ten == [NEW; 10]), "{requested}");
+        }
     }
 }
 
