@@ -25,10 +25,11 @@ use crate::peer::Peer;
 use crate::protocol::{End, Http1, Http2, Protocol, Sending, http1_builder, http2_builder};
 use crate::request_body::RequestBody;
 use crate::sendfile::Sendfile;
+use crate::socket::{Socket, Stream};
 use crate::streams::Streams;
 use crate::tls::Tls;
 use crate::watchdog::{Order, Overdue, Rules, Watchdog};
-use crate::wire::{Socket, Stream, Version, Wire};
+use crate::wire::{Version, Wire};
 
 /// How long a client that has been told goodbye may take to go.
 const GOODBYE: u64 = 5_000_000; // microseconds
@@ -147,7 +148,9 @@ where
         if let Err(end) = rest(&mut wire, &watchdog).await {
             break end;
         }
-        if !wire.socket().holds() {
+        let socket = wire.socket();
+        socket.release();
+        if !socket.holds() {
             // The client has all of it: whoever ends that exchange now ends nothing.
             guarded.latest.take();
         }
@@ -279,7 +282,9 @@ async fn until_told(wire: &mut Wire, watchdog: &Watchdog) -> Told {
 /// If it may not be delivered any more, or the client does not take it.
 fn still_held(wire: &mut Wire, watchdog: &Watchdog) -> Result<bool, End> {
     let socket = wire.socket();
-    let holds = socket.waits_for_client();
+    socket.release();
+    let holds = socket.holds();
+    socket.note_waiting(holds);
     let overdue = watchdog.overdue(watchdog.now()) == Err(Overdue::Socket);
     match holds && (overdue || socket.fallen().is_some()) {
         true => Err(End::Cut),

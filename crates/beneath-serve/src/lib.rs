@@ -110,6 +110,7 @@ mod queue;
 mod request_body;
 mod sendfile;
 mod server;
+mod socket;
 mod streams;
 mod tls;
 mod watchdog;

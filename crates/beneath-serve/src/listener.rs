@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::peer::Peer;
-use crate::wire::Stream;
+use crate::socket::Stream;
 
 /// How long nothing is accepted when even the reserve does not help.
 const BACK_OFF: Duration = Duration::from_millis(20);

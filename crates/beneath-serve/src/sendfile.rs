@@ -1,7 +1,7 @@
 //! Zero copy: slices of files leave a body by sendfile(2), past hyper.
 //!
 //! hyper queues buffers and writes them. Of a body that has slices it is given a single [`Buffer`] of as many bytes, a
-//! *stand-in*, and the body itself goes to the [`Outbox`]. Where the [`Wire`](crate::wire::Wire) is asked to write bytes that lie in
+//! *stand-in*, and the body itself goes to the [`Outbox`]. Where the [`Socket`](crate::socket::Socket) is asked to write bytes that lie in
 //! [`STAND_IN`] it says that they are written, and from then on *owes* the client as many bytes of the body. What is owed is sent
 //! before anything else is written, and before the next request is answered. So hyper is done with an answer while its
 //! file is still on its way, and is not needed for that: a slow download costs a descriptor, a socket and no buffers.
