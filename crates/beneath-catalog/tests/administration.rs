@@ -8,7 +8,7 @@
 mod common;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use beneath::RelPath;
 use beneath_catalog::{
@@ -601,7 +601,7 @@ fn a_grant_shows_the_file_to_whoever_has_it_and_to_nobody_else() {
         [sees("ann"), sees("bob"), sees("eve")],
         [Ok(id), Ok(id), not_found]
     );
-    let past = std::time::SystemTime::now() - Duration::from_secs(1);
+    let past = SystemTime::now() - Duration::from_secs(1);
     let refused = operator.grant(&id, &subject("user:ann"), Some(past)).unwrap_err();
     assert_eq!(
         (refused.kind(), refused.field()),
@@ -699,4 +699,25 @@ fn nobody_is_called_by_a_name_that_urls_do_not_keep() {
             .add_user(&user("..."), &password("x"), Role::Reader)
             .unwrap(),
     );
+}
+
+#[test]
+fn whoever_is_named_twice_in_a_publication_is_granted_what_both_say_or_nothing() {
+    let place = Place::new();
+    place.add_user("ann");
+    place.write("a", "content");
+    let soon = SystemTime::now() + Duration::from_secs(60);
+    let twice = |ends: [Option<SystemTime>; 2]| {
+        let publication = ends
+            .into_iter()
+            .fold(publication("a"), |it, end| it.to(subject("user:ann"), end));
+        place.operator().publish(&publication)
+    };
+    for ends in [[None, Some(soon)], [Some(soon), None]] {
+        let refused = twice(ends).unwrap_err();
+        assert_eq!(refused.field(), Some("grants"));
+        assert!(refused.to_string().contains("user:ann"), "{refused}");
+    }
+    let published = twice([Some(soon); 2]).unwrap().into_value();
+    assert_eq!(place.operator().file(published.id()).unwrap().grants.len(), 1);
 }

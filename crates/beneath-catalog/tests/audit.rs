@@ -243,6 +243,40 @@ fn a_longer_transfer_is_in_the_trail_before_it_ends_and_again_with_the_bytes_tha
 }
 
 #[test]
+fn what_ends_by_itself_is_recorded_with_its_end() {
+    let place = Place::new();
+    place.add_user("ann");
+    place.write("a", "content");
+    let operator = place.operator();
+    let end = std::time::UNIX_EPOCH + Duration::from_secs(4_070_908_800);
+    let publication = common::publication("a").to(subject("user:ann"), Some(end));
+    let id = *operator.publish(&publication).unwrap().value().id();
+    drop(operator.grant(&id, &subject("user:ann"), None).unwrap());
+    let far = std::time::UNIX_EPOCH + Duration::from_secs(1 << 40);
+    drop(operator.grant(&id, &subject("user:ann"), Some(far)).unwrap());
+    let ttl = Duration::from_secs(60);
+    let link = operator.create_link(&id, ttl, 2).unwrap().into_value();
+    let token = operator.create_token(&user("ann"), ttl).unwrap().into_value();
+    let at = |time| humantime::format_rfc3339_millis(time);
+    let trail = operator.audit(None, None, 100).unwrap();
+    for (event, object) in [
+        ("grant", format!("{id} user:ann until 2099-01-01T00:00:00.000Z")),
+        ("grant", format!("{id} user:ann")),
+        ("grant", format!("{id} user:ann until 1099511627776000 ms")),
+        (
+            "link.create",
+            format!("{id} link:{} 2 uses until {}", link.id(), at(link.expires())),
+        ),
+        ("token.create", format!("user:ann until {}", at(token.expires()))),
+    ] {
+        let found = trail
+            .iter()
+            .any(|record| record.event == event && record.object == object);
+        assert!(found, "{event} {object} is not in {trail:#?}");
+    }
+}
+
+#[test]
 fn the_trail_says_why_a_transfer_was_cut() {
     // A machine that has much else to do is not what they are cut for.
     let place = Place::with(common::bound(30_000));

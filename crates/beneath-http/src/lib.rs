@@ -39,7 +39,8 @@
 //! A Range that comes without If-Range is served, as the RFC has it: a client that resumes so (`wget -c`, `curl -C -`) can
 //! splice two versions, and only a server that knows what it gave out before can prevent it. `ServeRoot` does; from a
 //! handler use [`BareRanges::FromTheStart`]. A client that sends an If-Range with a date that is not strong for it
-//! (RFC 9110 §13.1.5 forbids that) may be wrong by one second. Writes through a shared mapping are dated late by the
+//! (RFC 9110 §13.1.5 forbids that) may be wrong by one second, and whoever goes by a date cannot tell two versions whose mtime
+//! was set to the same (`rsync -t`); their entity tags differ. Writes through a shared mapping are dated late by the
 //! kernel. The framing of the message, Date and everything else of RFC 9112 and 9113 are the server's.
 //!
 //! # Where each requirement is met

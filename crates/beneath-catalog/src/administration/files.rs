@@ -107,7 +107,7 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// [`AdminErrorKind::Invalid`] with the field `root` (no such root here), `path` (missing, escaping, a FIFO, …),
-    /// `name`, `media_type`; [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
+    /// `name`, `media_type`, `grants` (one that has ended, or two of one subject with different ends); [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
     /// [`AdminErrorKind::Refused`] for readers.
     pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
         self.publish_with_progress(publication, |_, _| ControlFlow::Continue(()))
@@ -144,7 +144,8 @@ impl Administration<'_> {
                 };
                 let entry = files::add(writing, publication, &new, owner)?;
                 for (subject, expires) in &publication.grants {
-                    audit::act(writing, acting, "grant", &format!("{} {subject}", new.id))?;
+                    let object = granted(&new.id, subject, *expires);
+                    audit::act(writing, acting, "grant", &object)?;
                     let subject = users::find_subject(writing, subject)?;
                     files::grant(writing, entry.seq, subject, *expires)?;
                 }
@@ -183,7 +184,7 @@ impl Administration<'_> {
         self.act(
             Role::Publisher,
             "grant",
-            &format!("{id} {subject}"),
+            &granted(id, subject, expires),
             Takes::Rights,
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
@@ -320,8 +321,16 @@ impl Administration<'_> {
         publication: &Publication,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<files::New, AdminError> {
-        for (_, expires) in &publication.grants {
+        let grants = &publication.grants;
+        for (at, (subject, expires)) in grants.iter().enumerate() {
             lies_ahead("grants", *expires)?;
+            if grants[..at]
+                .iter()
+                .any(|(other, until)| other == subject && until != expires)
+            {
+                let message = format_args!("{subject} is named twice, with different ends");
+                return Err(AdminError::invalid("grants", message));
+            }
         }
         let mut asked = Instant::now();
         files::New::prepare(publication, &self.open(publication)?, |bytes, of| {
@@ -371,6 +380,14 @@ impl Grant {
             expires: expires.map(Millis::to_system_time),
             created: created.to_system_time(),
         }
+    }
+}
+
+/// What a grant is called in the audit trail.
+fn granted(id: &FileId, subject: &Subject, expires: Option<SystemTime>) -> String {
+    match expires {
+        Some(expires) => format!("{id} {subject} until {}", Millis::from(expires)),
+        None => format!("{id} {subject}"),
     }
 }
 

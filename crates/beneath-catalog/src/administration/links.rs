@@ -78,7 +78,7 @@ impl Administration<'_> {
                     writing,
                     acting,
                     "link.create",
-                    &format!("{id} link:{link} {uses} uses"),
+                    &format!("{id} link:{link} {uses} uses until {expires}"),
                 )?;
                 Ok(NewLink {
                     id: link,

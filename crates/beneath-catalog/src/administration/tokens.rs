@@ -53,7 +53,7 @@ impl Administration<'_> {
                 Millis::now(),
                 expires,
             )?;
-            audit::act(writing, &acting, event, &object)
+            audit::act(writing, &acting, event, &format!("{object} until {expires}"))
         });
         let ((), revision) = made.inspect_err(|error| self.record_failure(event, &object, error))?;
         Ok(Change {

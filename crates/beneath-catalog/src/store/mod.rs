@@ -15,6 +15,7 @@ pub(crate) mod retention;
 pub(crate) mod servers;
 pub(crate) mod users;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,8 +99,8 @@ impl FromStr for StoreUrl {
     }
 }
 
-impl std::fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sqlite:{}", self.0.display())
     }
 }
@@ -128,6 +129,18 @@ impl Millis {
     /// How long until this, from `now`; nothing if it is past.
     pub(crate) fn since(self, now: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
+    }
+}
+
+/// As RFC 3339 writes it; what it cannot write, from the year 10000 on, as it is kept.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const YEAR_10000: i64 = 253_402_300_800_000;
+        if self.0 < YEAR_10000 {
+            humantime::format_rfc3339_millis(self.to_system_time()).fmt(f)
+        } else {
+            write!(f, "{} ms", self.0)
+        }
     }
 }
 
