@@ -76,7 +76,7 @@ fn a_change_that_is_not_theirs_is_written_down_whatever_versions_it_names() {
 
 /// More of them than there are threads for administration, each of which would take a minute.
 #[test]
-fn nobody_waits_for_files_that_are_hashed_to_revoke_something() {
+fn nobody_waits_for_files_that_are_hashed_to_revoke_or_publish_something() {
     const MANY: usize = 24;
     let world = World::new();
     let large = fs::File::create(world.house.path("files/large")).unwrap();
@@ -100,6 +100,7 @@ fn nobody_waits_for_files_that_are_hashed_to_revoke_something() {
     std::thread::sleep(Duration::from_millis(300));
     let begin = Instant::now();
     let _ = owner.revoke(&id, "user:granted");
+    let _ = publish(&world.api("publisher"));
     let _ = admin.disable("owner");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     // Nor is anything hashed on for somebody who is disabled: all are refused, one after another.

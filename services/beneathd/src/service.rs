@@ -1,20 +1,20 @@
 //! [`Service`]: the catalog as the routes see it.
 
 mod administration;
+mod threads;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use beneath_catalog::{Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Refusal, RefusalKind};
 use beneath_serve::{Peer, Proxies};
 use http::HeaderMap;
-use tokio::sync::Semaphore;
 
 use crate::rejection::Rejection;
 use crate::telemetry::{Log, Metrics};
+use threads::{SharedThreads, Threads};
 
 /// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
 /// that logins never take all of them.
@@ -25,7 +25,8 @@ const DOWNLOAD_QUEUE: usize = 1024;
 const ADMINISTRATION_THREADS: usize = 16;
 /// How many of them may wait.
 const ADMINISTRATION_QUEUE: usize = 256;
-/// How many files may be published at once: each may be hashed whole, and a revocation does not wait for that.
+/// How many files may be published at once: each may be hashed whole, and a revocation does not wait for that, nor does another
+/// publisher.
 const PUBLISHING_THREADS: usize = 4;
 /// How many publications may wait.
 const PUBLISHING_QUEUE: usize = 64;
@@ -37,7 +38,7 @@ pub(crate) struct Service {
     catalog: Arc<Catalog>,
     downloads: Threads,
     administration: Threads,
-    publishing: Threads,
+    publishing: SharedThreads,
     pub(crate) metrics: Metrics,
     proxies: Proxies,
 }
@@ -48,7 +49,7 @@ impl Service {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
             administration: Threads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE),
-            publishing: Threads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE),
+            publishing: SharedThreads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE),
             metrics: Metrics::new(log),
             proxies,
         }
@@ -117,42 +118,6 @@ impl Service {
         self.downloads
             .run(move || catalog.revision().map(drop).map_err(|_| Rejection::Unavailable))
             .await?
-    }
-}
-
-/// A bounded number of threads that may block, behind a bounded queue.
-struct Threads {
-    running: Arc<Semaphore>,
-    /// Running or waiting.
-    places: Arc<Semaphore>,
-}
-
-impl Threads {
-    fn new(threads: usize, queue: usize) -> Self {
-        Self {
-            running: Arc::new(Semaphore::new(threads)),
-            places: Arc::new(Semaphore::new(threads + queue)),
-        }
-    }
-
-    /// Runs `work` on one of them. What has begun goes on when nobody waits for it any more, and keeps its place.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Rejection> {
-        let busy = Rejection::Busy(Duration::from_secs(1));
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy)?;
-        let thread = Arc::clone(&self.running)
-            .acquire_owned()
-            .await
-            .map_err(|_| Rejection::Unavailable)?;
-        let work = move || {
-            let _held = (place, thread);
-            work()
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| Rejection::Unavailable)
     }
 }
 

@@ -42,6 +42,7 @@ impl Service {
         let catalog = Arc::clone(&self.catalog);
         let gone = CancellationToken::new();
         let _awaited = gone.clone().drop_guard();
+        let publisher = principal.name().clone();
         let work = move || {
             let administration = catalog.administration(&principal);
             administration.publish_with_progress(&publication, |_, _| match gone.is_cancelled() {
@@ -49,6 +50,6 @@ impl Service {
                 false => ControlFlow::Continue(()),
             })
         };
-        self.publishing.run(work).await
+        self.publishing.run(&publisher, work).await
     }
 }
