@@ -7,25 +7,6 @@
 //! | B5, B6 (time) | here through the listener and hyper; the 5 ms are measured where the plan is tested |
 //! | B22 (a digest for whom the file is denied) | here as far as the answer goes; authorization is the catalog's |
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -33,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Reply, Stack, Tree, get, h2_request, h2_with, request, until_closed};
+use crate::support::{PATIENCE, Reply, Stack, Tree, get, h2_request, h2_with, request, until_closed};
 
 const MIB: usize = 1 << 20;
 /// Larger than all buffers between a server and a client that does not read.

@@ -10,36 +10,17 @@
 //! | A27 (a root is mandatory) | the type: `ServeRoot::new` takes a `Root`, and there is no default |
 //! | A28, A29 (archives) | nothing here writes archives |
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{SECRET, Stack, Tree, get, raw, request, serve};
 use axum::Router;
 use axum::routing::get as route;
 use beneath::{HardLinks, Policy, Root, ambient_authority};
 use beneath_http::ServeRoot;
-use support::{SECRET, Stack, Tree, get, request, serve};
 
 fn axum(tree: &Tree) -> SocketAddr {
     Stack::Axum.serve(&tree.root())
@@ -408,7 +389,7 @@ fn a16_a_nul_does_not_end_the_name() {
     }
     // Unescaped it is not even a request.
     assert_eq!(
-        support::raw(addr, b"GET /hello.txt\0.jpg HTTP/1.1\r\nHost: a\r\n\r\n").status,
+        raw(addr, b"GET /hello.txt\0.jpg HTTP/1.1\r\nHost: a\r\n\r\n").status,
         400
     );
 }

@@ -3,32 +3,13 @@
 //!
 //! The clients are programs of this machine: `apt-get install wget curl aria2`. A missing one fails its tests.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{Stack, Tree, get, handler, serve};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Stack, Tree};
 
 const SIZE: usize = 6 << 20;
 /// No client needs this long for what it is asked.
@@ -262,7 +243,7 @@ fn aria2_downloads_a_file_that_was_just_replaced() {
     let tree = Tree::new();
     tree.file("x", version(b'o', SIZE));
     let addr = Stack::Axum.serve(&tree.root());
-    support::get(addr, "/x", &[]);
+    get(addr, "/x", &[]);
     replace(&tree.root(), &version(b'N', SIZE));
     let downloads = tempfile::tempdir().unwrap();
     let status = ARIA2.go_on(downloads.path(), &format!("http://{addr}/x"));
@@ -289,10 +270,7 @@ fn wget_never_splices() {
 fn wget_splices_where_nothing_is_remembered() {
     let tree = Tree::new();
     tree.file("x", version(b'o', SIZE));
-    let url = format!(
-        "http://{}/reports/x",
-        support::serve(support::handler(&tree.root()))
-    );
+    let url = format!("http://{}/reports/x", serve(handler(&tree.root())));
     let downloads = tempfile::tempdir().unwrap();
     WGET.begin(downloads.path(), &url);
     replace(&tree.root(), &version(b'N', SIZE));

@@ -8,33 +8,14 @@
 //! | D16 (log injection), D17 (metrics) | `beneathd`: nothing here logs or counts |
 //! | D18 (TLS) | `beneath-serve` and the dependency audit |
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::support::{PATIENCE, Reply, Stack, Tree, app, exchange, get, raw, serve_with, until_closed};
 use beneath_serve::Limits;
-use support::{PATIENCE, Reply, Stack, Tree, app, exchange, get, raw, serve_with, until_closed};
 
 /// Larger than all buffers between a server and a client that does not read.
 const LARGE: usize = 24 << 20;

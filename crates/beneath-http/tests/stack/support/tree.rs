@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What must never leave the server, wherever it stands in an answer.
-pub const SECRET: &str = "S3CRET-outside-the-root";
+pub(crate) const SECRET: &str = "S3CRET-outside-the-root";
 
 /// `root/`, which is served, and `outside/`, which is not. Both are on one file system, as an attacker would wish.
-pub struct Tree {
+pub(crate) struct Tree {
     directory: TempDir,
     written: Instant,
 }
 
 impl Tree {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let tree = Self {
             directory: tempfile::tempdir().unwrap(),
             written: Instant::now(),
@@ -29,20 +29,20 @@ impl Tree {
         tree
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("root")
     }
 
-    pub fn outside(&self) -> PathBuf {
+    pub(crate) fn outside(&self) -> PathBuf {
         self.directory.path().join("outside")
     }
 
-    pub fn secret(&self) -> PathBuf {
+    pub(crate) fn secret(&self) -> PathBuf {
         self.outside().join("secret.txt")
     }
 
     /// Writes a file beneath the root, with the directories it needs.
-    pub fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
         let path = self.root().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
@@ -50,7 +50,7 @@ impl Tree {
     }
 
     /// Makes a symbolic link beneath the root.
-    pub fn link(&self, name: &str, target: impl AsRef<Path>) -> &Self {
+    pub(crate) fn link(&self, name: &str, target: impl AsRef<Path>) -> &Self {
         let path = self.root().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(target, path).unwrap();
@@ -58,7 +58,7 @@ impl Tree {
     }
 
     /// Makes a FIFO beneath the root.
-    pub fn fifo(&self, name: &str) -> &Self {
+    pub(crate) fn fifo(&self, name: &str) -> &Self {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
         mknodat(
             CWD,
@@ -72,7 +72,7 @@ impl Tree {
     }
 
     /// Waits until everything written so far is older than the grain of the clock, so that its tags are strong.
-    pub fn settle(self) -> Self {
+    pub(crate) fn settle(self) -> Self {
         let grain = Duration::from_millis(2200);
         std::thread::sleep(grain.saturating_sub(self.written.elapsed()).max(grain));
         self

@@ -1,25 +1,6 @@
 //! Row A11 of the flaws to survive, which is the reason for this project: the path is swapped for a link while requests
 //! for it come in. The control asks the same tree the way that checks and then opens, and must be seen to leak.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -29,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::support::{PATIENCE, SECRET, Stack, Tree};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use support::{PATIENCE, SECRET, Stack, Tree};
 
 /// How long each race is run, and how often the target must have been asked for: a busy machine takes longer.
 const LAP: Duration = Duration::from_secs(2);

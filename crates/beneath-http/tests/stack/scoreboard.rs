@@ -1,30 +1,11 @@
 //! The scoreboard: 38 checks that no file server of 19 measured passes in full, sent as raw bytes over a socket to
 //! the stack of `examples/axum.rs`, and to that of `examples/hyper.rs` as far as they are not the listener's.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use support::{Reply, SECRET, Stack, Tree, get, raw, request};
+use crate::support::{Reply, SECRET, Stack, Tree, get, raw, request};
 
 /// The size of `/hello.txt`.
 const SIZE: usize = 1000;

@@ -5,19 +5,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer of these tests takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One answer, as it stood on the wire.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     /// Splits what came over the connection. The bytes of the head are taken as Latin-1, so none is lost.
-    pub fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no answer, but {:?}", String::from_utf8_lossy(bytes)));
         let head: String = bytes[..end].iter().copied().map(char::from).collect();
@@ -30,7 +30,7 @@ impl Reply {
     }
 
     /// All field lines of this name.
-    pub fn fields(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn fields(&self, name: &str) -> Vec<&str> {
         let lines = self
             .head
             .split("\r\n")
@@ -43,14 +43,14 @@ impl Reply {
     }
 
     /// The one field line of this name, or the empty text. Two are a failure.
-    pub fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         let all = self.fields(name);
         assert!(all.len() < 2, "{name} twice: {}", self.head);
         all.first().copied().unwrap_or_default()
     }
 
     /// Whether the head or the body has this text in it.
-    pub fn contains(&self, needle: &str) -> bool {
+    pub(crate) fn contains(&self, needle: &str) -> bool {
         self.head.contains(needle)
             || self
                 .body
@@ -60,7 +60,7 @@ impl Reply {
 
     /// Neither the file nor a failure of the server: what a request for nothing is told.
     #[track_caller]
-    pub fn assert_refused(&self, what: &str) {
+    pub(crate) fn assert_refused(&self, what: &str) {
         assert!(matches!(self.status, 400 | 404), "{what}: {}", self.head);
         assert!(!self.contains(super::SECRET), "{what}: {self:?}");
         assert!(self.fields("location").is_empty(), "{what}: {}", self.head);
@@ -68,7 +68,7 @@ impl Reply {
 }
 
 /// Sends bytes on a new connection and returns everything that comes back until the server closes.
-pub fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -78,7 +78,7 @@ pub fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// Everything until the server closes. A server that keeps the connection open is a failure.
-pub fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 65536];
     loop {
@@ -95,12 +95,12 @@ pub fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// One raw request, one answer.
-pub fn raw(addr: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
+pub(crate) fn raw(addr: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
     Reply::parse(&exchange(addr, request))
 }
 
 /// `METHOD target` with these field lines, each without its line end.
-pub fn request(addr: SocketAddr, method: &str, target: impl AsRef<[u8]>, fields: &[&str]) -> Reply {
+pub(crate) fn request(addr: SocketAddr, method: &str, target: impl AsRef<[u8]>, fields: &[&str]) -> Reply {
     let mut bytes = method.as_bytes().to_vec();
     bytes.push(b' ');
     bytes.extend_from_slice(target.as_ref());
@@ -114,6 +114,6 @@ pub fn request(addr: SocketAddr, method: &str, target: impl AsRef<[u8]>, fields:
 }
 
 /// `GET target` with these field lines.
-pub fn get(addr: SocketAddr, target: impl AsRef<[u8]>, fields: &[&str]) -> Reply {
+pub(crate) fn get(addr: SocketAddr, target: impl AsRef<[u8]>, fields: &[&str]) -> Reply {
     request(addr, "GET", target, fields)
 }

@@ -1,35 +1,18 @@
 //! `ServeRoot` as a web server: what it answers where nothing is wrong, in axum and in bare hyper, over HTTP/1.1 and HTTP/2.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
+use crate::support::{
+    PATIENCE, Reply, Stack, Tree, get, h2_get, h2_request, h2_with, handler, request, serve,
+};
 use axum::Router;
 use beneath::{Policy, RelPath, Root, Symlinks, ambient_authority};
 use beneath_http::{BareRanges, Coding, ServeRoot};
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use support::{Reply, Stack, Tree, get, h2_get, handler, request, serve};
 use tower::ServiceExt as _;
 
 const BOTH: [Stack; 2] = [Stack::Axum, Stack::Hyper];
@@ -357,16 +340,16 @@ fn http_2_gets_the_same_answers() {
             );
             assert_eq!(refused.headers["x-content-type-options"], "nosniff");
         }
-        let head = support::h2_with(
+        let head = h2_with(
             addr,
-            support::h2_request("HEAD", "/a.css", &[("range", "bytes=0-0")]),
+            h2_request("HEAD", "/a.css", &[("range", "bytes=0-0")]),
             || (),
         );
         assert_eq!(
             (head.status, &head.headers["content-length"], head.body.len()),
             (StatusCode::OK, &HeaderValue::from(8), 0)
         );
-        let post = support::h2_with(addr, support::h2_request("POST", "/a.css", &[]), || ());
+        let post = h2_with(addr, h2_request("POST", "/a.css", &[]), || ());
         assert_eq!(
             (post.status, &post.headers["allow"]),
             (
@@ -597,7 +580,7 @@ fn example_serves(name: &str) {
         .unwrap();
     let started = std::time::Instant::now();
     while std::net::TcpStream::connect(addr).is_err() {
-        assert!(started.elapsed() < support::PATIENCE, "it does not listen");
+        assert!(started.elapsed() < PATIENCE, "it does not listen");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let reply = get(addr, "/x", &[]);

@@ -11,15 +11,15 @@ use tokio::net::TcpStream;
 
 /// One answer over HTTP/2. `body` is what arrived; `complete` is whether the stream ended as it should.
 #[derive(Debug)]
-pub struct H2Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-    pub complete: bool,
+pub(crate) struct H2Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) complete: bool,
 }
 
 /// Sends one request, does `meanwhile` once the first piece of the body is there, and reads the rest.
-pub fn h2_with(addr: SocketAddr, request: Request<Empty<Bytes>>, meanwhile: impl FnOnce()) -> H2Reply {
+pub(crate) fn h2_with(addr: SocketAddr, request: Request<Empty<Bytes>>, meanwhile: impl FnOnce()) -> H2Reply {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -51,12 +51,12 @@ pub fn h2_with(addr: SocketAddr, request: Request<Empty<Bytes>>, meanwhile: impl
 }
 
 /// `GET target` over HTTP/2.
-pub fn h2_get(addr: SocketAddr, target: &str, fields: &[(&str, &str)]) -> H2Reply {
+pub(crate) fn h2_get(addr: SocketAddr, target: &str, fields: &[(&str, &str)]) -> H2Reply {
     h2_with(addr, h2_request("GET", target, fields), || ())
 }
 
 /// A request for [`h2_with`].
-pub fn h2_request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+pub(crate) fn h2_request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
     let uri = format!("http://files.example.org{target}");
     let mut request = Request::builder().method(method).uri(uri);
     for &(name, value) in fields {

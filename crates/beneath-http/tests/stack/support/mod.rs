@@ -4,21 +4,24 @@ mod client;
 mod h2;
 mod tree;
 
-#[path = "../../examples/axum.rs"]
+#[path = "../../../examples/axum.rs"]
 #[expect(
     dead_code,
+    unreachable_pub,
     reason = "the tests serve the very application of the example, without its main"
 )]
 mod axum_example;
-#[path = "../../examples/handler.rs"]
+#[path = "../../../examples/handler.rs"]
 #[expect(
     dead_code,
+    unreachable_pub,
     reason = "the tests serve the very application of the example, without its main"
 )]
 mod handler_example;
-#[path = "../../examples/hyper.rs"]
+#[path = "../../../examples/hyper.rs"]
 #[expect(
     dead_code,
+    unreachable_pub,
     reason = "the tests serve the very application of the example, without its main"
 )]
 mod hyper_example;
@@ -32,13 +35,13 @@ use beneath::{Root, ambient_authority};
 use beneath_serve::{Limits, Server};
 use tokio::net::TcpListener;
 
-pub use client::{PATIENCE, Reply, exchange, get, raw, request, until_closed};
-pub use h2::{H2Reply, h2_get, h2_request, h2_with};
-pub use tree::{SECRET, Tree};
+pub(crate) use client::{PATIENCE, Reply, exchange, get, raw, request, until_closed};
+pub(crate) use h2::{h2_get, h2_request, h2_with};
+pub(crate) use tree::{SECRET, Tree};
 
 /// Which of the examples answers.
 #[derive(Clone, Copy, Debug)]
-pub enum Stack {
+pub(crate) enum Stack {
     /// `examples/axum.rs`: axum behind `beneath_serve::Server`.
     Axum,
     /// `examples/hyper.rs`: hyper alone.
@@ -47,7 +50,7 @@ pub enum Stack {
 
 impl Stack {
     /// Serves a directory on a port of its own until the test program ends.
-    pub fn serve(self, directory: &Path) -> SocketAddr {
+    pub(crate) fn serve(self, directory: &Path) -> SocketAddr {
         match self {
             Self::Axum => serve(app(directory)),
             Self::Hyper => {
@@ -63,22 +66,22 @@ impl Stack {
 }
 
 /// Serves any application behind the listener of the example `axum`, on a port of its own.
-pub fn serve(app: Router) -> SocketAddr {
+pub(crate) fn serve(app: Router) -> SocketAddr {
     serve_with(app, Limits::default())
 }
 
 /// The application of the example `axum`.
-pub fn app(directory: &Path) -> Router {
+pub(crate) fn app(directory: &Path) -> Router {
     axum_example::app(directory).unwrap()
 }
 
 /// The application of the example `handler`: downloads at `/reports/…`.
-pub fn handler(directory: &Path) -> Router {
+pub(crate) fn handler(directory: &Path) -> Router {
     handler_example::app(Root::open_ambient(directory, ambient_authority()).unwrap())
 }
 
 /// As [`serve`], with other limits.
-pub fn serve_with(app: Router, limits: Limits) -> SocketAddr {
+pub(crate) fn serve_with(app: Router, limits: Limits) -> SocketAddr {
     in_background(async move |told| {
         let server = Server::bind("127.0.0.1:0").await.unwrap().limits(limits);
         told.send(server.local_addr()).unwrap();

@@ -7,29 +7,10 @@
 //! | C8 (names in a listing) | there is no listing; as a name: `c8_…` here, and the page of `beneathd` |
 //! | C9 (cached authorized answers), C12 (tokens in links) | `beneathd`: whoever authorizes says `private, no-store` |
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests build and inspect their own trees by name"
-)]
-#![allow(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail as tests do"
-)]
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "each test file uses its part"
-)]
-mod support;
-
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use support::{Reply, SECRET, Stack, Tree, get, handler, request, serve};
+use crate::support::{Reply, SECRET, Stack, Tree, get, handler, raw, request, serve};
 
 /// Publishes one file of this name as a download, and downloads it.
 fn download(name: &str) -> Reply {
@@ -449,11 +430,11 @@ fn c17_every_other_method_is_405_with_allow() {
         }
     }
     // CONNECT and the asterisk form name no file either.
-    for raw in ["CONNECT files.example.org:443 HTTP/1.1", "OPTIONS * HTTP/1.1"] {
-        let reply = support::raw(
+    for line in ["CONNECT files.example.org:443 HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+        let reply = raw(
             addr,
-            format!("{raw}\r\nHost: files.example.org\r\nConnection: close\r\n\r\n"),
+            format!("{line}\r\nHost: files.example.org\r\nConnection: close\r\n\r\n"),
         );
-        assert!(matches!(reply.status, 400 | 405), "{raw}: {}", reply.head);
+        assert!(matches!(reply.status, 400 | 405), "{line}: {}", reply.head);
     }
 }
