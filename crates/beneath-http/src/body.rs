@@ -77,8 +77,8 @@ pub struct FileBody(Inner);
 enum Inner {
     #[default]
     Empty,
-    /// Of an answer that has no content by its status.
-    Absent,
+    /// Nothing, and nothing is said of its length.
+    OfUnknownLength,
     Bytes(Bytes),
     Transfer(Box<Transfer>),
 }
@@ -109,10 +109,9 @@ impl FileBody {
         Self(Inner::Empty)
     }
 
-    /// Nothing, and nothing is said of its length: that of a 304 would be the length of the 200 (RFC 9110 §8.6), but a server that
-    /// knows of a body of no bytes (axum) says 0.
-    pub(crate) const fn absent() -> Self {
-        Self(Inner::Absent)
+    /// Nothing, and nothing is said of its length.
+    pub(crate) const fn of_unknown_length() -> Self {
+        Self(Inner::OfUnknownLength)
     }
 
     pub(crate) fn transfer(transfer: Transfer) -> Self {
@@ -168,7 +167,7 @@ impl Body for FileBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Inner::Empty | Inner::Absent => true,
+            Inner::Empty | Inner::OfUnknownLength => true,
             Inner::Bytes(_) => false,
             Inner::Transfer(transfer) => transfer.is_done(),
         }
@@ -177,7 +176,7 @@ impl Body for FileBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
-            Inner::Absent => SizeHint::new(),
+            Inner::OfUnknownLength => SizeHint::new(),
             Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Transfer(transfer) => transfer.size_hint(),
         }

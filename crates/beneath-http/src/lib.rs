@@ -62,7 +62,7 @@
 //! | §14.2 Range | [`plan::plan()`], [`range::parse`] | GET only; unknown unit, wrong grammar, too many or repeated: ignored |
 //! | §14.3 Accept-Ranges, §14.4 Content-Range | `response.rs` | on 200 and 206; on 206 and 416 |
 //! | §14.6 multipart/byteranges, §15.3.7.2 | `multipart.rs` | in the order of the request, merged where they touch |
-//! | §15.4.5 304 | `response.rs` | ETag, Last-Modified, Cache-Control, Vary |
+//! | §15.4.5 304 | `response.rs` | ETag, Last-Modified, Cache-Control, Vary; over HTTP/2 Content-Length, as of the 200 (§8.6) |
 //! | §15.5.6 405 | `response.rs` | with Allow |
 //! | §15.5.13 412, §15.5.17 416 | `response.rs` | with the current validators; 416 with the current length |
 //! | RFC 6585 §3 428 | [`BareRanges::FromTheStart`] | a range of no stated version, after the version changed |

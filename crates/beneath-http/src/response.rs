@@ -11,7 +11,7 @@ use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use sha2::{Digest as _, Sha256};
 
 use crate::bare_ranges::BareRanges;
@@ -315,8 +315,14 @@ impl FileResponse {
     /// 304 (§15.4.5): what a 200 would have said that a cache goes by.
     fn not_modified(&self, answer: &mut Answer<'_, impl RequestHead>) {
         answer.status(StatusCode::NOT_MODIFIED);
-        *answer.response.body_mut() = FileBody::absent();
         self.say_validators(answer);
+        // The length of the content that is not sent (§8.6), or axum says 0. Over HTTP/1 hyper leaves it out for GET, so that for HEAD
+        // it must not be said either.
+        if answer.request.method() == Method::HEAD && answer.request.version() < Version::HTTP_2 {
+            *answer.response.body_mut() = FileBody::of_unknown_length();
+        } else {
+            answer.set(CONTENT_LENGTH, HeaderValue::from(answer.current.len));
+        }
     }
 
     /// 412 (§15.5.13), with what the client needs to see what is there now.

@@ -9,9 +9,10 @@ use crate::support::{
 };
 use axum::Router;
 use beneath::{Policy, RelPath, Root, Symlinks, ambient_authority};
-use beneath_http::{BareRanges, Coding, ServeRoot};
+use beneath_http::{BareRanges, Coding, FileResponse, ServeRoot};
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Empty};
 use tower::ServiceExt as _;
 
@@ -383,21 +384,28 @@ fn a_handler_of_five_lines_gives_the_complete_answer() {
     }
 }
 
-/// RFC 9110 §8.6: a 304 says no length but that of the 200. axum says 0 of a body that it knows to be empty.
+/// RFC 9110 §8.6: a 304 says no length but that of the 200. axum says 0 where nothing is said of a body without bytes, and a layer
+/// that compresses makes some out of a body that may have any.
 #[test]
-fn what_was_not_modified_has_no_length_of_zero_in_a_handler_either() {
+fn what_was_not_modified_has_no_bytes_and_no_length_of_zero() {
     let tree = Tree::new();
     tree.file("x", "content");
+    let root = Root::open_ambient(tree.root(), ambient_authority()).unwrap();
+    let unmodified = Request::get("/x").header("if-none-match", "*").body(()).unwrap();
+    let file = root.open(&RelPath::parse("x").unwrap()).unwrap();
+    let answer = FileResponse::new(file).respond(&unmodified);
+    assert_eq!(answer.body().size_hint().exact(), Some(0));
     let addr = serve(handler(&tree.root()));
     for method in ["GET", "HEAD"] {
         let reply = request(addr, method, "/reports/x", &["If-None-Match: *"]);
         assert_eq!(reply.status, 304);
+        // hyper leaves it out of HTTP/1.
         assert!(reply.fields("content-length").is_empty(), "{}", reply.head);
         assert!(reply.fields("transfer-encoding").is_empty(), "{}", reply.head);
     }
     let reply = h2_get(addr, "/reports/x", &[("if-none-match", "*")]);
     assert_eq!(reply.status, 304);
-    assert!(!reply.headers.contains_key("content-length"), "{reply:?}");
+    assert_eq!(reply.headers["content-length"], "7");
     assert!(reply.complete && reply.body.is_empty());
 }
 
