@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -134,7 +135,12 @@ impl Future for Stream {
         let Some(future) = &mut self.future else {
             return Poll::Ready(());
         };
-        let polled = future.as_mut().poll(cx);
+        // Of a task of its own, which hyper thinks it is, a panic would be the end, and of nothing else.
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) else {
+            tracing::error!("a request panicked; its stream is reset");
+            self.cut();
+            return Poll::Ready(());
+        };
         if polled.is_pending()
             && !self
                 .waker

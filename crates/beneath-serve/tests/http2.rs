@@ -451,6 +451,18 @@ fn an_abort_resets_the_stream_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_handler_that_panics_resets_its_stream_and_no_other() {
+    let server = Running::start(Limits::default());
+    let mut client = Frames::new(&server, &[]);
+    client.get(1, "/slow/300");
+    client.get(3, "/panic/expected");
+    assert_eq!(client.until(RST_STREAM).stream, 3);
+    assert_eq!(client.body_of(1), b"late");
+    client.get(5, "/");
+    assert_eq!(client.body_of(5), b"hello");
+}
+
+#[test]
 fn a_drain_says_goaway_and_finishes_what_is_under_way() {
     let mut server = Running::start(only(|_| {}));
     let mut client = Frames::new(&server, &[]);

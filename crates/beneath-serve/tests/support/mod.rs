@@ -250,6 +250,7 @@ pub fn app() -> Router {
         )
         .route("/trailers", get(trailers))
         .route("/abort/{millis}", get(abort))
+        .route("/panic/{words}", get(panics))
 }
 
 async fn slow(Path(millis): Path<u64>) -> &'static str {
@@ -272,6 +273,11 @@ async fn abort(
         abort.abort();
     });
     zeros(Path(1 << 40)).await
+}
+
+#[expect(clippy::panic, reason = "what the server makes of it is to be seen")]
+async fn panics(Path(words): Path<String>) -> &'static str {
+    panic!("{words}");
 }
 
 /// Three pieces of ten bytes, and a trailer.
