@@ -58,7 +58,7 @@ impl Handles {
         let thread = std::thread::Builder::new()
             .name("beneath-handles".to_owned())
             .spawn(move || keeping.keep())
-            .map_err(|_| StoreError::unreachable())?;
+            .map_err(StoreError::unreachable)?;
         Ok((handles, thread))
     }
 

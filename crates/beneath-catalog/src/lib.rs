@@ -26,6 +26,7 @@
 mod administration;
 mod authentication;
 mod catalog;
+mod complaint;
 mod coverage;
 mod credential;
 mod entry;

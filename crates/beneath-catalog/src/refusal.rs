@@ -137,7 +137,8 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl From<StoreError> for Refusal {
-    fn from(_: StoreError) -> Self {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the catalog failed");
         Self::UNAVAILABLE
     }
 }

@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 use beneath::File;
 use rusqlite::Connection;
 
+use crate::complaint::Complaint;
 use crate::entry::EntrySeq;
 use crate::lease::Decision;
 use crate::refusal::{Reason, Refusal, RefusalKind};
 use crate::stop::Stop;
 use crate::store::decide::{self, Ground};
-use crate::store::{Millis, Revision, Store, StoreError, links, lock, servers};
+use crate::store::{Attached, Millis, Revision, Store, StoreError, links, lock, servers};
 use crate::trail::{Event, Object, Sent, Why};
 use memory::Memory;
 use registry::Registry;
@@ -34,7 +35,8 @@ pub(crate) struct Feed {
     pub(crate) registry: Registry<Memory, Right>,
     server: servers::ServerId,
     /// Its own, so that it never waits for whoever else asks.
-    connection: Mutex<Connection>,
+    connection: Mutex<Attached>,
+    store: Arc<Store>,
     bound: Duration,
     started: Instant,
     /// How many transfers over links this process has under way.
@@ -102,6 +104,7 @@ impl Feed {
             registry: Registry::new(revision.as_u64(), Memory::new(remembered)),
             server,
             connection: Mutex::new(connection),
+            store: Arc::clone(store),
             bound,
             started: Instant::now(),
             link_transfers: AtomicUsize::new(0),
@@ -123,7 +126,7 @@ impl Feed {
         let thread = std::thread::Builder::new()
             .name("beneath-feed".to_owned())
             .spawn(move || watching.watch())
-            .map_err(|_| StoreError::unreachable())?;
+            .map_err(StoreError::unreachable)?;
         Ok((feed, thread))
     }
 
@@ -131,6 +134,7 @@ impl Feed {
     /// revision returned or a newer one.
     pub(crate) fn poll(&self) -> Result<Revision, StoreError> {
         let mut passed = lock(&self.passed);
+        self.store.look().inspect_err(|_| self.end(Reason::Store))?;
         let asked = self.now();
         let registered = {
             let connection = lock(&self.connection);
@@ -189,7 +193,7 @@ impl Feed {
         match decide::still(snapshot, &decision.ground, entry, now) {
             Ok(permit) => right.prolong(permit.until(), self.deadline(permit.until(), now)),
             Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
-                return Err(StoreError::unreachable());
+                return Err(StoreError::unreachable(refusal));
             }
             Err(refusal) => right.fall(refusal.reason()),
         }
@@ -211,9 +215,14 @@ impl Feed {
         // Some 5 µs each time. Whoever changes something elsewhere waits for it.
         let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
         let mut renewed = Instant::now();
+        let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
         self.stop.repeat(pause, || {
-            // A store that cannot be asked needs no remedy here: what is valid lapses by itself.
-            let _ = self.poll();
+            let asked = self.poll();
+            complaint.note(&asked);
+            // What is valid lapses by itself; that wakes nobody who waits for a client.
+            if asked.is_err() && !self.is_current() {
+                self.end(Reason::Store);
+            }
             if renewed.elapsed() > RENEW_LINKS && self.link_transfers.load(Ordering::Relaxed) > 0 {
                 renewed = Instant::now();
                 // If the store is busy, the next time: there is time for three.
@@ -225,12 +234,17 @@ impl Feed {
     /// No more leases, and no change need wait for this process any more.
     pub(crate) fn stop(&self) {
         self.stop.ask();
-        for right in self.registry.live(|_| true) {
-            right.fall(Reason::Stopped);
-        }
-        self.valid_until.store(0, Ordering::SeqCst);
+        self.end(Reason::Stopped);
         // If this fails, the next change that waits for it in vain removes it.
         let _ = servers::remove(&lock(&self.connection), &self.server);
+    }
+
+    /// Every lease there is falls, and nothing is decided from memory.
+    fn end(&self, why: Reason) {
+        self.valid_until.store(0, Ordering::SeqCst);
+        for right in self.registry.live(|_| true) {
+            right.fall(why);
+        }
     }
 
     /// Whether this process may rely on what it knows, or the store was silent for too long.

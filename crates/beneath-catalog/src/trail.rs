@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::complaint::Complaint;
 use crate::error::AdminErrorKind;
 use crate::file_id::FileId;
 use crate::refusal::{Reason, Refusal};
@@ -170,7 +171,7 @@ impl Trail {
         let thread = std::thread::Builder::new()
             .name("beneath-audit".to_owned())
             .spawn(move || writing.write_all(&connection, retention))
-            .map_err(|_| StoreError::unreachable())?;
+            .map_err(StoreError::unreachable)?;
         Ok((trail, thread))
     }
 
@@ -213,12 +214,18 @@ impl Trail {
     fn write_all(&self, connection: &Connection, retention: Retention) {
         let (mut batch, mut pending) = (Queue::default(), Pending::default());
         let mut left = Pruned::Some;
+        let mut complaint = Complaint::new("the audit trail cannot be written");
         loop {
             let idle = pending.is_empty() && left != Pruned::Some;
             self.fill(&mut batch, &mut pending, if idle { IDLE } else { PAUSE });
             let count = pending.records.len();
             let written = self.write(connection, &mut pending);
+            complaint.note(&written);
             if batch.stopping {
+                if written.is_err() {
+                    let records = pending.records.len();
+                    tracing::error!(records, "what happened last is in no audit trail");
+                }
                 return;
             }
             if written.is_err() {

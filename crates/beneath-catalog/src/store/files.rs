@@ -95,7 +95,8 @@ pub(crate) fn add(
         &new.verity,
         Millis::now().0,
     ))?;
-    find(writing, &new.id)?.ok_or_else(|| StoreError::unreachable().into())
+    find(writing, &new.id)?
+        .ok_or_else(|| StoreError::unreachable("it does not have what was just written").into())
 }
 
 pub(crate) fn remove(writing: &Connection, entry: EntrySeq) -> Result<(), AdminError> {

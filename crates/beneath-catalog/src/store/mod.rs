@@ -1,8 +1,9 @@
 //! The seam to whatever keeps the catalog. Embedded SQLite, so far: another store is one more file here.
 //!
-//! `sqlite` knows connections and transactions, `readers` how many there may be; the others hold the questions, each in the
+//! `sqlite` knows connections and transactions, `readers` how many there may be, `anchor` of which files; the others hold the questions, each in the
 //! words of the catalog.
 
+mod anchor;
 mod readers;
 mod sqlite;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) use anchor::Attached;
 use beneath::Root;
 pub use sqlite::Revision;
 pub(crate) use sqlite::{Missing, Store, StoreError, Writing, lock, revision, statement};

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+use super::anchor::Attached;
 use super::sqlite::{StoreError, lock};
 
 /// As many connections as the machine has use for, opened when they are needed. Who finds none free waits for one.
@@ -21,14 +22,14 @@ pub(crate) struct Readers {
 
 #[derive(Default)]
 struct Pool {
-    idle: Vec<Connection>,
+    idle: Vec<Attached>,
     /// Those in use and the idle ones.
     open: usize,
 }
 
 /// A connection that is closed when this is dropped, unless it is put back.
 pub(crate) struct Reader<'a> {
-    connection: Connection,
+    connection: Attached,
     place: Place<'a>,
 }
 
@@ -49,7 +50,7 @@ impl Readers {
     /// is in use will do.
     pub(crate) fn take(
         &self,
-        connect: impl FnOnce() -> Result<Connection, StoreError>,
+        connect: impl FnOnce() -> Result<Attached, StoreError>,
     ) -> Result<Reader<'_>, StoreError> {
         let mut connect = Some(connect);
         let mut failed = None;
@@ -125,12 +126,8 @@ mod tests {
         }
     }
 
-    fn in_memory() -> Result<Connection, StoreError> {
-        Ok(Connection::open_in_memory()?)
-    }
-
-    fn failing() -> Result<Connection, StoreError> {
-        Err(StoreError::unreachable())
+    fn failing() -> Result<Attached, StoreError> {
+        Err(StoreError::Lost)
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
                 scope.spawn(|| {
                     let reader = readers.take(|| {
                         opened.fetch_add(1, SeqCst);
-                        in_memory()
+                        Attached::in_memory()
                     });
                     thread::sleep(Duration::from_millis(5));
                     asked.fetch_add(1, SeqCst);
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn who_cannot_open_one_waits_for_one_that_is_in_use() {
         let readers = readers(3);
-        let first = readers.take(in_memory).unwrap();
+        let first = readers.take(Attached::in_memory).unwrap();
         thread::scope(|scope| {
             let second = scope.spawn(|| readers.take(failing).map(Reader::put_back));
             thread::sleep(Duration::from_millis(20));
@@ -169,7 +166,7 @@ mod tests {
     fn who_cannot_open_one_where_there_is_none_is_told_so() {
         let readers = readers(3);
         assert!(readers.take(failing).is_err());
-        let first = readers.take(in_memory).unwrap();
+        let first = readers.take(Attached::in_memory).unwrap();
         thread::scope(|scope| {
             let second = scope.spawn(|| readers.take(failing).map(Reader::put_back));
             thread::sleep(Duration::from_millis(20));
@@ -181,7 +178,7 @@ mod tests {
     #[test]
     fn one_that_is_not_put_back_makes_room_for_another() {
         let readers = readers(1);
-        drop(readers.take(in_memory).unwrap());
-        assert!(readers.take(in_memory).is_ok());
+        drop(readers.take(Attached::in_memory).unwrap());
+        assert!(readers.take(Attached::in_memory).is_ok());
     }
 }

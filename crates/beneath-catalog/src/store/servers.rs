@@ -13,7 +13,7 @@ pub(crate) struct ServerId([u8; 16]);
 impl ServerId {
     pub(crate) fn random() -> Result<Self, StoreError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| StoreError::unreachable())?;
+        getrandom::fill(&mut id).map_err(StoreError::unreachable)?;
         Ok(Self(id))
     }
 

@@ -1,32 +1,41 @@
 //! SQLite: connections, what is asked of every one of them, migrations, and the two kinds of transaction.
 
+use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD};
 
-use super::readers::Readers;
+use super::anchor::{Anchor, Attached};
+use super::readers::{Reader, Readers};
 use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
 
 /// One SQLite file: several readers, each with its own snapshot, and one writer.
 pub(crate) struct Store {
     path: PathBuf,
+    anchor: Arc<Anchor>,
     readers: Readers,
-    writer: Mutex<Connection>,
+    writer: Mutex<Attached>,
 }
 
 /// The one writing transaction. Rolled back unless [`Store::write`] commits it.
-pub(crate) struct Writing<'a>(MutexGuard<'a, Connection>);
+pub(crate) struct Writing<'a>(MutexGuard<'a, Attached>);
 
 /// The store did not do what it was asked. Never means "no".
 #[derive(Debug)]
-pub(crate) struct StoreError(rusqlite::Error);
+pub(crate) enum StoreError {
+    Sqlite(rusqlite::Error),
+    /// It could not be asked at all.
+    Unreachable(String),
+    /// What this process has open is not the catalog any more.
+    Lost,
+}
 
 /// Grows with every change; what a decision is dated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,9 +57,15 @@ impl Store {
         recognise(path, &writer, missing)?;
         set_up_file(&writer)
             .and_then(|()| migrate(&mut writer))
+            // So that the log is there.
+            .and_then(|()| writer.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
             .map_err(|error| connect_error(path, &error))?;
+        let failed = |error: &dyn fmt::Display| ConnectError::new(path, ConnectErrorKind::Failed, error);
+        let anchor = Arc::new(Anchor::new(path).map_err(|error| failed(&error))?);
+        let writer = Attached::new(writer, &anchor).map_err(|error| failed(&error))?;
         Ok(Self {
             path: path.to_owned(),
+            anchor,
             readers: Readers::new(),
             writer: Mutex::new(writer),
         })
@@ -60,12 +75,17 @@ impl Store {
         &self.path
     }
 
+    /// Whether the catalog is still what this process has open.
+    pub(crate) fn look(&self) -> Result<(), StoreError> {
+        self.anchor.look()
+    }
+
     /// Asks everything in `questions` of one snapshot: one revision, whoever writes meanwhile.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
         questions: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let reader = self.readers.take(|| self.connection())?;
+        let reader = self.reader()?;
         run(&reader, "BEGIN DEFERRED")?;
         let answer = questions(&reader);
         // A connection that cannot end its transaction is not used again.
@@ -81,17 +101,22 @@ impl Store {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let reader = self.readers.take(|| self.connection())?;
+        let reader = self.reader()?;
         let answer = question(&reader)?;
         reader.put_back();
         Ok(answer)
     }
 
+    fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.anchor.held()?;
+        self.readers.take(|| self.connection())
+    }
+
     /// One more connection.
-    pub(crate) fn connection(&self) -> Result<Connection, StoreError> {
-        let connection = connect(&self.path).map_err(|_| StoreError::unreachable())?;
+    pub(crate) fn connection(&self) -> Result<Attached, StoreError> {
+        let connection = connect(&self.path).map_err(StoreError::unreachable)?;
         set_up_connection(&connection)?;
-        Ok(connection)
+        Attached::new(connection, &self.anchor)
     }
 
     /// Does everything in `act` or nothing of it. Committed, and on the disk, when this returns `Ok`.
@@ -101,13 +126,15 @@ impl Store {
     ) -> Result<(T, Revision), AdminError> {
         let writing = Writing::begin(lock(&self.writer))?;
         let done = act(&writing)?;
-        let revision = writing.commit()?;
-        Ok((done, revision))
+        let revision = writing.commit();
+        // Also if that was committed to what is no catalog by now.
+        self.look()?;
+        Ok((done, revision?))
     }
 }
 
 impl<'a> Writing<'a> {
-    fn begin(connection: MutexGuard<'a, Connection>) -> Result<Self, StoreError> {
+    fn begin(connection: MutexGuard<'a, Attached>) -> Result<Self, StoreError> {
         run(&connection, "BEGIN IMMEDIATE")?;
         Ok(Self(connection))
     }
@@ -349,30 +376,42 @@ impl Revision {
 
 impl StoreError {
     /// It could not be asked at all.
-    pub(crate) const fn unreachable() -> Self {
-        Self(rusqlite::Error::InvalidQuery)
+    pub(crate) fn unreachable(why: impl fmt::Display) -> Self {
+        Self::Unreachable(why.to_string())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Unreachable(why) => f.write_str(why),
+            Self::Lost => f.write_str(
+                "its files were replaced or removed under this process, which has to be started again",
+            ),
+        }
     }
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self(error)
+        Self::Sqlite(error)
     }
 }
 
 impl From<StoreError> for AdminError {
-    fn from(StoreError(error): StoreError) -> Self {
-        Self::from(error)
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Sqlite(error) if is_busy(error) => AdminErrorKind::Busy,
+            _ => AdminErrorKind::Unavailable,
+        };
+        Self::new(kind, format!("the catalog failed: {error}"))
     }
 }
 
 impl From<rusqlite::Error> for AdminError {
     fn from(error: rusqlite::Error) -> Self {
-        let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => AdminErrorKind::Busy,
-            _ => AdminErrorKind::Unavailable,
-        };
-        Self::new(kind, format!("the catalog could not be changed: {error}"))
+        StoreError::from(error).into()
     }
 }
 
