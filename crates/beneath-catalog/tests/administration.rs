@@ -288,6 +288,28 @@ fn a_role_counts_as_it_is_when_the_act_is_done_not_when_somebody_logged_in() {
 }
 
 #[test]
+fn a_token_that_expired_since_somebody_logged_in_counts_no_more() {
+    let place = Place::new();
+    place.add_user_as("pub", Role::Publisher);
+    place.write("a", "x");
+    let ttl = Duration::from_secs(1);
+    let token = place
+        .operator()
+        .create_token(&user("pub"), ttl)
+        .unwrap()
+        .into_value();
+    let shown = Credentials::bearer(token.reveal().as_bytes());
+    let principal = place.catalog.authenticate(&shown).unwrap();
+    let administration = place.catalog.administration(&principal);
+    let _ = administration.publish(&publication("a")).unwrap();
+    std::thread::sleep(ttl);
+    assert_eq!(
+        administration.publish(&publication("a")).unwrap_err().kind(),
+        AdminErrorKind::Refused
+    );
+}
+
+#[test]
 fn whoever_publishes_owns_and_an_owner_is_not_removed() {
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);

@@ -180,6 +180,25 @@ fn what_is_more_than_a_look_takes_a_use_and_what_resumes_takes_no_second() {
     }
 }
 
+#[test]
+fn nobody_downloads_over_the_use_that_another_broke_off() {
+    for bytes in [0..SIZE, 0..SIZE - 1] {
+        let (place, id) = place();
+        let secret = link(&place, &id, 2);
+        send(&place, download(&place, &secret, "a").unwrap(), 40_000);
+        send(
+            &place,
+            ask(&place.catalog, &secret, "b", bytes.clone()).unwrap(),
+            bytes.end,
+        );
+        assert!(download(&place, &secret, "c").is_err(), "{bytes:?}");
+        assert!(
+            ask(&place.catalog, &secret, "a", 40_000..SIZE).is_ok(),
+            "{bytes:?}"
+        );
+    }
+}
+
 fn counted(place: &Place, id: &FileId) -> u64 {
     place
         .operator()
@@ -376,6 +395,29 @@ fn a_link_is_worth_what_its_creator_may() {
         assert!(lease.still_held().is_err(), "{lose}");
         assert!(download(&place, link.reveal(), "one").is_err(), "{lose}");
     }
+}
+
+#[test]
+fn a_link_to_what_its_creator_does_not_own_ends_when_they_are_no_administrator() {
+    let (place, id) = place();
+    place.add_user_as("boss", Role::Admin);
+    let token = place
+        .operator()
+        .create_token(&user("boss"), TTL)
+        .unwrap()
+        .into_value();
+    let shown = beneath_catalog::Credentials::bearer(token.reveal().as_bytes());
+    let principal = place.catalog.authenticate(&shown).unwrap();
+    let link = place
+        .catalog
+        .administration(&principal)
+        .create_link(&id, TTL, 9)
+        .unwrap()
+        .into_value();
+    let lease = download(&place, link.reveal(), "one").unwrap();
+    let _ = place.operator().set_role(&user("boss"), Role::Publisher).unwrap();
+    assert!(lease.still_held().is_err());
+    assert!(download(&place, link.reveal(), "one").is_err());
 }
 
 #[test]

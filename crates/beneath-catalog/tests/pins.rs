@@ -8,7 +8,7 @@
 mod common;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beneath::Source as _;
 use beneath_catalog::{FileId, Pin, Reason, RefusalKind};
@@ -69,7 +69,9 @@ fn a_transfer_of_pinned_content_is_cut_when_that_is_written_over() {
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     place.write("a", "CONTENT");
+    let since = Instant::now();
     eventually("it is cut", || lease.still_held().is_err());
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
 #[test]

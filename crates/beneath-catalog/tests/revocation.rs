@@ -213,6 +213,36 @@ fn a_right_ends_by_the_clock_without_any_write() {
 }
 
 #[test]
+fn a_token_ends_by_the_clock_and_with_it_what_was_given_for_it() {
+    let ttl = Duration::from_millis(1500);
+    let place = Place::new();
+    place.add_user("ann");
+    let id = place.publish("a", &[]);
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    drop(
+        place
+            .operator()
+            .grant(&id, &subject("user:ann"), Some(later))
+            .unwrap(),
+    );
+    let token = place
+        .operator()
+        .create_token(&user("ann"), ttl)
+        .unwrap()
+        .into_value();
+    let bearer = Credentials::bearer(token.reveal().as_bytes());
+    let lease = place.catalog.open(&bearer, &id).unwrap();
+    let (call, called) = std::sync::mpsc::channel();
+    lease.on_fall(move || call.send(()).unwrap());
+    assert!(place.catalog.try_open(&bearer, &id).is_some());
+    assert!(lease.still_held().is_ok());
+    called.recv_timeout(ttl + Duration::from_secs(1)).unwrap();
+    assert!(lease.still_held().is_err());
+    assert!(place.catalog.try_open(&bearer, &id).is_none());
+    assert!(place.catalog.open(&bearer, &id).is_err());
+}
+
+#[test]
 fn a_longer_grant_lets_a_lease_under_way_go_on() {
     let place = Place::new();
     place.add_user("ann");
@@ -318,7 +348,10 @@ fn leases_fall_when_their_catalog_goes() {
     place.add_user("ann");
     let id = place.publish("a", &["user:ann"]);
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+    let (call, called) = std::sync::mpsc::channel();
+    lease.on_fall(move || call.send(()).unwrap());
     drop(place.catalog);
+    assert!(called.try_recv().is_ok(), "whoever waits is called");
     assert!(lease.still_held().is_err());
 }
 

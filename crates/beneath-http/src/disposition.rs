@@ -210,6 +210,28 @@ mod tests {
     }
 
     #[test]
+    fn every_device_of_windows_and_nothing_like_one_is_renamed() {
+        for name in [
+            "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "COM0", "COM9", "LPT1", "COM¹", "COM²", "COM³",
+            "aux .txt",
+        ] {
+            assert_eq!(safe_name(name.as_bytes()), format!("_{name}"));
+        }
+        for name in ["COM", "COMx", "COM1x", "LPT²2", "xCOM1", "a.con", "nu l"] {
+            assert_eq!(safe_name(name.as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_not_seen_or_turns_the_text_around_is_replaced() {
+        for c in
+            "\u{61c}\u{200b}\u{200f}\u{2028}\u{202a}\u{202e}\u{2060}\u{2066}\u{206f}\u{feff}\u{85}/\\".chars()
+        {
+            assert_eq!(safe_name(format!("a{c}b").as_bytes()), "a_b", "{c:?}");
+        }
+    }
+
+    #[test]
     fn a_long_name_is_cut_before_its_extension() {
         let long = format!("{}.tar", "ä".repeat(300));
         let name = safe_name(long.as_bytes());

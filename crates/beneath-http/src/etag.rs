@@ -228,6 +228,23 @@ mod tests {
     }
 
     #[test]
+    fn of_files_made_in_the_same_instant_each_has_its_own_tag_of_128_bits() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = beneath::Root::open_ambient(directory.path(), beneath::ambient_authority()).unwrap();
+        let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        for name in &names {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let tag = |name: &String| {
+            let file = root.open(&name.parse().unwrap()).unwrap();
+            EntityTag::of_file(file.metadata(), SystemTime::UNIX_EPOCH)
+        };
+        let tags: std::collections::HashSet<EntityTag> = names.iter().map(tag).collect();
+        assert_eq!(tags.len(), names.len());
+        assert!(tags.iter().all(|tag| tag.opaque().len() == 22 + 2));
+    }
+
+    #[test]
     fn the_comparisons_follow_the_table_of_the_rfc() {
         // RFC 9110 §8.8.3.2, table 3.
         for (one, other, strong, weak) in [

@@ -153,6 +153,8 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::watchdog::Rules;
 
@@ -210,6 +212,13 @@ mod tests {
         }
         assert_eq!(held.len(), 90);
         assert_eq!(door.take_all("192.0.2.100").len(), 5);
+    }
+
+    #[test]
+    fn a_limit_of_none_admits_one() {
+        let door = Door::new(0, 0);
+        assert!(door.admission.room().now_or_never().is_some());
+        assert_eq!(door.take_all("192.0.2.1").len(), 1);
     }
 
     #[test]

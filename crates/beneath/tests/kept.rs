@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use beneath::testing;
 use beneath::{Error, ErrorKind, HardLinks, Kept, Mounts, Owner, Policy, RelPath, Root, Symlinks};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use support::table::in_own_mount_namespace;
-use support::{path, read, root, root_with, say};
+use support::{path, read, root, root_with, say, seccomp};
 use tempfile::TempDir;
 
 /// Far more than the grain of the file systems' clock, far less than tests should wait.
@@ -221,6 +221,43 @@ fn nothing_is_kept_where_a_change_might_not_show() {
 }
 
 #[test]
+fn nothing_is_kept_while_it_or_any_directory_on_the_way_is_young() {
+    let settled = Duration::from_millis(500);
+    let trees = ["", "a", "a/b", FILE].map(|young| (young, Tree::new(&std::env::temp_dir())));
+    std::thread::sleep(2 * settled);
+    for (young, tree) in trees {
+        let root = root(tree.path());
+        assert!(testing::keep(&root, &path(FILE), settled).is_ok());
+        mode(&tree.path().join(young), 0o755);
+        let refused = testing::keep(&root, &path(FILE), settled).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy, "{young:?}");
+    }
+}
+
+#[test]
+fn where_nothing_more_can_be_watched_each_directory_is_looked_at() {
+    let tree = Tree::new(&std::env::temp_dir());
+    let root = root(tree.path());
+    std::thread::sleep(2 * SETTLED);
+    let kept = seccomp::with_answer(libc::SYS_inotify_add_watch, libc::ENOSPC, || keep(&root, FILE)).unwrap();
+    assert!(root.open_kept(&kept).is_some());
+    std::fs::rename(tree.path().join("a/b"), tree.path().join("a/c")).unwrap();
+    assert!(root.open_kept(&kept).is_none());
+}
+
+#[test]
+fn what_is_kept_no_more_is_watched_no_more() {
+    let tree = Tree::new(&std::env::temp_dir());
+    let root = root(tree.path());
+    let kept = [tree.keep(&root), tree.keep(&root)];
+    for (left, kept) in (0..2).rev().zip(kept) {
+        assert_eq!(watches_on(&tree.path().join("a/b")), 1);
+        drop(kept);
+        assert_eq!(watches_on(&tree.path().join("a/b")), left);
+    }
+}
+
+#[test]
 fn a_mount_over_the_file_or_on_the_way_to_it_is_seen() {
     for over in ["a/b/f", "a/b", "a"] {
         in_own_mount_namespace(|| {
@@ -241,17 +278,26 @@ fn a_mount_over_the_file_or_on_the_way_to_it_is_seen() {
 
 #[test]
 fn what_lies_on_another_mount_is_not_kept_so_that_it_can_be_unmounted() {
+    let mounts: [fn(&Path, &Path); 2] = [
+        |_, place| {
+            rustix::mount::mount("none", place, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        },
+        // Of the same file system.
+        |tree, place| rustix::mount::mount_bind(tree.join("a"), place).unwrap(),
+    ];
     in_own_mount_namespace(|| {
-        let tree = Tree::new(&std::env::temp_dir());
-        let place = tree.path().join("twin");
-        rustix::mount::mount("none", &place, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
-        std::fs::write(place.join("f"), "mounted").unwrap();
-        std::thread::sleep(2 * SETTLED);
-        let root = root(tree.path());
-        assert!(root.open(&path("twin/f")).is_ok());
-        let refused = keep(&root, "twin/f").unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Unsupported);
-        rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()).unwrap();
+        for mount in mounts {
+            let tree = Tree::new(&std::env::temp_dir());
+            let place = tree.path().join("twin");
+            mount(tree.path(), &place);
+            std::fs::write(place.join("f"), "mounted").unwrap();
+            std::thread::sleep(2 * SETTLED);
+            let root = root(tree.path());
+            assert!(root.open(&path("twin/f")).is_ok());
+            let refused = keep(&root, "twin/f").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Unsupported);
+            rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()).unwrap();
+        }
     });
 }
 
@@ -405,6 +451,14 @@ fn descriptors_into(tree: &Path) -> usize {
     let links = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
     targets.filter(|target| target.starts_with(tree)).count()
+}
+
+/// How many watches of this process are on that directory.
+fn watches_on(directory: &Path) -> usize {
+    let inode = format!(" ino:{:x} ", std::fs::metadata(directory).unwrap().ino());
+    let tables = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+    let tables = tables.filter_map(|table| std::fs::read_to_string(table.unwrap().path()).ok());
+    tables.map(|table| table.matches(&inode).count()).sum()
 }
 
 fn mode(path: &Path, mode: u32) {

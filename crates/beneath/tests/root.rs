@@ -11,6 +11,7 @@
 mod support;
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -246,6 +247,25 @@ fn a_root_comes_from_a_cap_std_dir_and_goes_back() {
     let opened_here = cap_std::fs::Dir::from(support::root(folder.path()));
     assert_eq!(opened_here.read("f").unwrap(), b"above");
     assert_eq!(opened_here.entries().unwrap().count(), 3);
+}
+
+#[test]
+fn no_descriptor_is_left_to_a_program_that_is_started() {
+    let folder = folder();
+    for backend in [Forced::Openat2, Forced::Walk] {
+        let root =
+            testing::open_ambient(folder.path(), Policy::default(), backend, ambient_authority()).unwrap();
+        let below = root.open_root(&path("d")).unwrap();
+        let file = root.open(&path("f")).unwrap();
+        let flags = |fd: &dyn AsFd| rustix::io::fcntl_getfd(fd.as_fd()).unwrap();
+        for fd in [
+            &cap_std::fs::Dir::from(root) as &dyn AsFd,
+            &cap_std::fs::Dir::from(below),
+            &file,
+        ] {
+            assert_eq!(flags(fd), rustix::io::FdFlags::CLOEXEC, "{backend:?}");
+        }
+    }
 }
 
 #[test]

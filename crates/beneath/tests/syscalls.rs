@@ -118,6 +118,7 @@ fn the_walk_opens_single_names_and_never_asks_for_the_parent() {
             "openat" => {
                 let name = call.split('"').nth(1).unwrap();
                 names_a_descriptor(call)
+                    && call.contains("O_CLOEXEC")
                     && !name.contains('/')
                     && name != ".."
                     && (name == "." || call.contains("O_NOFOLLOW"))

@@ -159,6 +159,21 @@ async fn what_was_rewritten_behind_the_client_and_grew_fails_however_slow_it_is(
 }
 
 #[tokio::test]
+async fn what_is_rewritten_after_it_had_grown_fails_before_the_last_bytes() {
+    let fixture = Fixture::new(3 << 20, Age::Fresh);
+    let mut body = body(fixture.open());
+    let mut bytes = Vec::new();
+    fixture.append();
+    while bytes.len() < 3 << 19 {
+        bytes.extend(body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    fixture.overwrite();
+    fixture.append();
+    assert_eq!(rest(&mut body, &mut bytes).await, Err(BodyErrorKind::Changed));
+    assert!(bytes.len() < 3 << 20);
+}
+
+#[tokio::test]
 async fn growth_of_a_small_old_file_is_failure() {
     let fixture = Fixture::new(300_007, Age::Settled);
     let mut body = body(fixture.open());

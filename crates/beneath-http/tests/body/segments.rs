@@ -10,6 +10,7 @@ use beneath::{File, Source, Stopped};
 use beneath_http::{BodyErrorKind, FileBody, FileResponse, FileSlice, Segment, SegmentBody as _};
 use http::Request;
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 
 use crate::events::{EVENTS, Outcome};
 use crate::support::{Age, Fixture, NEW, OLD};
@@ -251,5 +252,33 @@ async fn the_right_is_asked_for_before_every_call_that_sends_and_what_left_is_co
         }
         assert_eq!(sent.load(Ordering::SeqCst), bytes.len() as u64);
         assert_eq!(completed.load(Ordering::SeqCst), u64::from(bytes.len() == LEN));
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_as_frames_is_counted_too() {
+    let fixture = Fixture::new(LEN, Age::Settled);
+    let digest = Request::get("/").header("want-content-digest", "sha-256=10");
+    for (request, trailers) in [(Request::get("/"), 0), (digest.header("te", "trailers"), 1)] {
+        let (sent, completed) = (Arc::default(), Arc::default());
+        let source = Lasting {
+            file: fixture.open(),
+            questions: AtomicU64::new(1000),
+            sent: Arc::clone(&sent),
+            completed: Arc::clone(&completed),
+        };
+        let mut body = FileResponse::new(source)
+            .respond(&request.body(()).unwrap())
+            .into_body();
+        let (mut left, mut ends) = (0, 0);
+        while let Some(frame) = body.frame().await {
+            match frame.unwrap().into_data() {
+                Ok(bytes) => left += bytes.len() as u64,
+                Err(_) => ends += 1,
+            }
+            assert_eq!(sent.load(Ordering::SeqCst), left);
+        }
+        assert_eq!((left, ends), (LEN as u64, trailers));
+        assert_eq!(completed.load(Ordering::SeqCst), 1);
     }
 }
