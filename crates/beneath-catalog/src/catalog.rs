@@ -24,7 +24,7 @@ use crate::serving::Serving;
 use crate::store::decide::{self, Decided};
 use crate::store::retention::Retention;
 use crate::store::{Millis, Missing, Revision, Store, StoreError, StoreUrl, lock, place, users};
-use crate::subject::{Principal, RootName};
+use crate::subject::{Principal, RootName, UserId};
 use crate::trail::{Actor, Denied};
 
 /// Who may have which file, as of when.
@@ -231,13 +231,32 @@ impl Catalog {
         })
     }
 
-    /// The catalog's revision now: whether the store can be asked, in one cheap question.
+    /// Registers this process among those that serve, which the first [`open`](Self::open) does otherwise: so that what is in the
+    /// way of it is known at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: the disk is full, no descriptors or threads are left.
+    pub fn start(&self) -> Result<(), ConnectError> {
+        let failed = |error| ConnectError::new(self.store.path(), ConnectErrorKind::Failed, error);
+        self.serving().map(drop).map_err(failed)
+    }
+
+    /// Whether there are decisions to be had: the store answers what it is asked for one, and this process has not lost the
+    /// right to rely on what it knows. Cheap.
     ///
     /// # Errors
     ///
     /// [`RefusalKind::Unavailable`](crate::RefusalKind::Unavailable).
-    pub fn revision(&self) -> Result<Revision, Refusal> {
-        self.store.read(|snapshot| Ok(crate::store::revision(snapshot)?))
+    pub fn ready(&self) -> Result<(), Refusal> {
+        let feed = &self.serving()?.feed;
+        let (nobody, nothing) = ((UserId(0), 0, None), FileId::from_bytes([0; 16]));
+        let question = |connection: &_| decide::user_may(connection, nobody, &nothing, Millis::now());
+        self.store.ask(question).map(drop)?;
+        match feed.is_current() {
+            true => Ok(()),
+            false => Err(Refusal::UNAVAILABLE),
+        }
     }
 
     /// Puts another directory in a root's place, for trees that are replaced as a whole; leases under way keep the
@@ -417,7 +436,7 @@ impl Catalog {
     }
 
     /// What serving needs, started by whoever needs it first.
-    pub(crate) fn serving(&self) -> Result<&Serving, Refusal> {
+    pub(crate) fn serving(&self) -> Result<&Serving, StoreError> {
         if let Some(serving) = self.serving.get() {
             return Ok(serving);
         }
@@ -432,7 +451,9 @@ impl Catalog {
             )?;
             let _ = self.serving.set(serving);
         }
-        self.serving.get().ok_or(Refusal::UNAVAILABLE)
+        self.serving
+            .get()
+            .ok_or_else(|| StoreError::unreachable("it is not started"))
     }
 
     /// If this process serves.

@@ -71,7 +71,7 @@ fn a_transfer_of_pinned_content_is_cut_when_that_is_written_over() {
     place.write("a", "CONTENT");
     let since = Instant::now();
     eventually("it is cut", || lease.still_held().is_err());
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn assert_gives_and_changes_nothing(place: &Place, id: &FileId) {
     });
     let refusal = place.catalog.open(&basic("ann"), id).unwrap_err();
     assert_eq!(refusal.kind(), RefusalKind::Unavailable);
-    assert!(place.catalog.revision().is_err(), "it would be called ready");
+    assert!(place.catalog.ready().is_err(), "it would be called ready");
     let refused = place.operator().revoke(id, &subject("user:ann")).unwrap_err();
     assert_eq!(refused.kind(), AdminErrorKind::Unavailable);
     assert!(refused.to_string().contains("replaced or removed"), "{refused}");

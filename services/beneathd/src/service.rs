@@ -112,11 +112,11 @@ impl Service {
             .await?
     }
 
-    /// Whether the catalog can be asked.
+    /// Whether files can be had.
     pub(crate) async fn is_ready(&self) -> Result<(), Rejection> {
         let catalog = Arc::clone(&self.catalog);
         self.downloads
-            .run(move || catalog.revision().map(drop).map_err(|_| Rejection::Unavailable))
+            .run(move || catalog.ready().map_err(|_| Rejection::Unavailable))
             .await?
     }
 }

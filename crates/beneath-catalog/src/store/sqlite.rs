@@ -50,11 +50,20 @@ pub(crate) enum Missing {
 
 impl Store {
     pub(crate) fn open(path: &Path, missing: Missing) -> Result<Self, ConnectError> {
-        if missing == Missing::Create {
-            create(path)?;
-        }
+        let made = match missing {
+            Missing::Create => create(path)?,
+            Missing::Fail => Made::Nothing,
+        };
         let mut writer = connect(path)?;
-        recognise(path, &writer, missing)?;
+        let since = Instant::now();
+        while recognise(path, &writer)? == Found::Nothing && made == Made::Nothing {
+            // Somebody else may be making it at this moment.
+            if missing == Missing::Fail || since.elapsed() > MAKING {
+                let detail = "it is empty; remove it for a new one to be made";
+                return Err(ConnectError::new(path, ConnectErrorKind::NotACatalog, detail));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         set_up_file(&writer)
             .and_then(|()| migrate(&mut writer))
             // So that the log is there.
@@ -181,8 +190,22 @@ pub(crate) fn statement<'c>(
     Ok(connection.prepare_cached(sql)?)
 }
 
+/// What lies where the catalog should.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Catalog,
+    /// A file of nothing.
+    Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    File,
+    Nothing,
+}
+
 /// Makes an empty file that only its owner may read, unless there is one already.
-fn create(path: &Path) -> Result<(), ConnectError> {
+fn create(path: &Path) -> Result<Made, ConnectError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     #[expect(
@@ -190,8 +213,8 @@ fn create(path: &Path) -> Result<(), ConnectError> {
         reason = "the operator's own database, made exclusively: not a served file"
     )]
     match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(_) => Ok(Made::File),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Nothing),
         Err(error) => Err(ConnectError::new(path, kind_of_io(&error), error)),
     }
 }
@@ -208,7 +231,7 @@ fn connect(path: &Path) -> Result<Connection, ConnectError> {
 }
 
 /// Looks before writing anything: another program's file stays as it is.
-fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(), ConnectError> {
+fn recognise(path: &Path, connection: &Connection) -> Result<Found, ConnectError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables = "SELECT count(*) FROM sqlite_schema";
     // Of one snapshot: somebody else may be making the catalog at this moment.
@@ -230,12 +253,11 @@ fn recognise(path: &Path, connection: &Connection, missing: Missing) -> Result<(
             ConnectErrorKind::Newer,
             format!("its schema is {version}, and this program knows {newest}"),
         ),
-        (APPLICATION, 1.., 1..) => return Ok(()),
+        (APPLICATION, 1.., 1..) => return Ok(Found::Catalog),
         (0, 0, 0) if (1..SQLITE_HEADER).contains(&length(path)?) => {
             (ConnectErrorKind::NotACatalog, "it is no database".to_owned())
         }
-        (0, 0, 0) if missing == Missing::Create => return Ok(()),
-        (0, 0, 0) => (ConnectErrorKind::NotACatalog, "it is empty".to_owned()),
+        (0, 0, 0) => return Ok(Found::Nothing),
         _ => (
             ConnectErrorKind::NotACatalog,
             "it is a database of another program".to_owned(),
@@ -414,6 +436,9 @@ impl From<rusqlite::Error> for AdminError {
         StoreError::from(error).into()
     }
 }
+
+/// For so long another process may be making the catalog.
+const MAKING: Duration = Duration::from_secs(1);
 
 /// How long a write waits for another process's write. Readers never wait for writers.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -24,16 +24,32 @@ pub(super) fn with_roots<'a>(
     config: &Config,
     wanted: impl IntoIterator<Item = &'a RootName>,
 ) -> Result<Catalog, Failure> {
-    let roots = wanted
-        .into_iter()
-        .map(|name| Ok((name.clone(), Arc::new(open_root(config, name)?))));
-    let roots = roots.collect::<Result<Vec<_>, Failure>>()?;
+    let roots = open_roots(config, wanted)?;
     Ok(Catalog::create(&config.catalog, roots, config.options)?)
 }
 
-/// The same with every configured root: for serving.
+fn open_roots<'a>(
+    config: &Config,
+    wanted: impl IntoIterator<Item = &'a RootName>,
+) -> Result<Vec<(RootName, Arc<Root>)>, Failure> {
+    let open = |name: &'a RootName| Ok((name.clone(), Arc::new(open_root(config, name)?)));
+    wanted.into_iter().map(open).collect()
+}
+
+/// The same with every configured root, ready to serve.
 pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
-    with_roots(config, config.roots.keys())
+    use beneath_catalog::ConnectErrorKind::Missing;
+    let roots = open_roots(config, config.roots.keys())?;
+    let catalog = Catalog::connect(&config.catalog, roots.clone(), config.options).or_else(|error| {
+        if error.kind() != Missing {
+            return Err(error);
+        }
+        // Nobody can log in to it yet: so it looks, too, when the file system that it lies in is not mounted.
+        tracing::warn!(catalog = %config.catalog, "there is no catalog here; a new, empty one is made");
+        Catalog::create(&config.catalog, roots, config.options)
+    })?;
+    catalog.start()?;
+    Ok(catalog)
 }
 
 /// What is wrong with the catalog, if anything; makes none.

@@ -217,7 +217,8 @@ fn prepare(
     password: &str,
     recursive: bool,
 ) -> Result<(Catalog, Vec<Entry>), Failure> {
-    let catalog = catalog::serving(config)?;
+    let catalog = catalog::with_roots(config, config.roots.keys())?;
+    catalog.start()?;
     let user: UserName = USER.parse().map_err(refused)?;
     let user_is = set_up_user(&catalog, &user, password)?;
     let found = Found::in_folder(root, None, recursive)?;
