@@ -96,7 +96,8 @@ impl FileResponse {
         }
     }
 
-    /// The published name: what the client saves under, and what tells the media type.
+    /// The published name: what the client saves under, and what tells the media type. Of a path its last component
+    /// ([`RelPath::file_name`](beneath::RelPath::file_name)), for a slash in a name becomes `_`.
     pub fn named(mut self, name: impl Into<Name>) -> Self {
         self.name = Some(name.into());
         self

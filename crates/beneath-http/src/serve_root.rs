@@ -41,7 +41,8 @@ use target::Target;
 /// check and use.
 ///
 /// A [`tower_service::Service`], so it is at home in axum (`Router::fallback_service`, `nest_service`), in bare hyper
-/// and wherever else a `Service` is.
+/// and wherever else a `Service` is. A router that cuts a prefix off passes the prefix alone as `/`: the index is the answer to
+/// `/files` as it is to `/files/`, and what is relative in it leads elsewhere from the first.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,7 +64,7 @@ use target::Target;
 /// |---|---|
 /// | `/a/b.txt` | the file, or one of its [precompressed](Self::precompressed) siblings |
 /// | `/a/` | the [index](Self::index) file in it, or 404: nothing is ever listed |
-/// | `/a`, a directory with an index file | 307 to `./a/` |
+/// | `/a`, a directory with an index file | 307 to `./a/`; nothing of the request is echoed, its query neither |
 /// | not a path (RFC 3986): `/%zz`, `*` | 400 |
 /// | a path that no file beneath a root has: `/../a`, `//a`, `/a%2fb`, `/a%00`, `/a\b` | 404 |
 /// | any other method than GET and HEAD | 405 |

@@ -12,7 +12,7 @@ pub struct Error(Kind);
 #[derive(Debug)]
 enum Kind {
     Listen(io::Error),
-    ListenAt(PathBuf, io::Error),
+    ListenAt(String, io::Error),
     File(PathBuf, io::Error),
     Tls(Box<dyn error::Error + Send + Sync>),
     Pem(PathBuf, Box<dyn error::Error + Send + Sync>),
@@ -24,15 +24,15 @@ impl Error {
         Self(Kind::Listen(error))
     }
 
-    pub(crate) fn listen_at(path: &Path, error: io::Error) -> Self {
-        Self(Kind::ListenAt(path.to_owned(), error))
+    pub(crate) fn listen_at(place: impl fmt::Display, error: io::Error) -> Self {
+        Self(Kind::ListenAt(place.to_string(), error))
     }
 
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
         Self(Kind::File(path.to_owned(), error))
     }
 
-    pub(crate) fn pem(path: &Path, error: impl error::Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn pem(path: &Path, error: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
         Self(Kind::Pem(path.to_owned(), error.into()))
     }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Listen(error) => write!(f, "cannot listen: {error}"),
-            Kind::ListenAt(path, error) => write!(f, "cannot listen on {}: {error}", path.display()),
+            Kind::ListenAt(place, error) => write!(f, "cannot listen on {place}: {error}"),
             Kind::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Kind::Pem(path, error) => write!(f, "cannot use {}: {error}", path.display()),
             Kind::Proxy(text, what) => write!(f, "{text:?} {what}"),

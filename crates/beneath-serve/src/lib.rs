@@ -53,7 +53,8 @@
 //!
 //! Upgrades (WebSocket, `CONNECT`) are not served. There is no limit on the rate of requests, none on how long a
 //! handler takes, and no defence against more addresses than there are connections, nor against more traffic than
-//! the network carries. A handler that blocks its thread blocks others: that is tokio's contract. Limits per
+//! the network carries. A handler that blocks its thread blocks others: that is tokio's contract; the requests of one HTTP/2
+//! connection share a task, so that `block_in_place` helps none of them, and `spawn_blocking` does. Limits per
 //! address are of no use behind a proxy, which is one address; its own limits are needed there, and to be named in
 //! [`Limits::proxies`], or a loopback or unix socket: those are not counted. Of what was already handed to the kernel (128 KiB, of files that are sent without a
 //! copy 1 MiB) [`Abort`] takes back what it holds on HTTP/1, and nothing on HTTP/2; there it takes back what waits for the client's
@@ -69,7 +70,7 @@
 //! | everything else that is no HTTP/1 head | 400, close | hyper |
 //! | no `Host`, two, one that is none, or one that is not `:authority` | 400 | `host` |
 //! | a head above [`Limits::header_bytes`]; more than 100 fields | 431, close | hyper |
-//! | a body above [`Limits::request_body`] | 413 if announced, else [`RequestBodyError::TooLarge`] | `guarded`, `request_body` |
+//! | a body above [`Limits::request_body`] | 413 if announced, else [`RequestBodyError::TooLarge`] (of which axum's extractors make 400) | `guarded`, `request_body` |
 //! | half a head for too long | 408, close | `watchdog` |
 //! | too slow, or nothing taken | reset | `watchdog` |
 //! | nothing asked | close, GOAWAY | `watchdog` |

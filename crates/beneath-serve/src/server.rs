@@ -11,7 +11,7 @@ use beneath_http::SegmentBody;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+use tokio::net::{TcpListener, ToSocketAddrs, UnixListener, lookup_host};
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -68,7 +68,12 @@ impl Server {
     ///
     /// If the address cannot be bound.
     pub async fn bind(address: impl ToSocketAddrs) -> Result<Self, Error> {
-        let listener = TcpListener::bind(address).await.map_err(Error::listen)?;
+        let addresses = lookup_host(address).await.map_err(Error::listen)?;
+        let addresses: Vec<_> = addresses.collect();
+        let listener = TcpListener::bind(&addresses[..]).await.map_err(|error| {
+            let names: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            Error::listen_at(names.join(", "), error)
+        })?;
         Ok(Self::on(Listener::Tcp(listener)))
     }
 
@@ -81,7 +86,7 @@ impl Server {
     /// If there is something at `path` already, or if nothing can be made there.
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let listener = UnixListener::bind(path).map_err(|error| Error::listen_at(path, error))?;
+        let listener = UnixListener::bind(path).map_err(|error| Error::listen_at(path.display(), error))?;
         Ok(Self::on(Listener::Unix(listener)))
     }
 
@@ -138,7 +143,8 @@ impl Server {
         self
     }
 
-    /// Speaks TLS on every connection, and reloads the certificate when it changes.
+    /// Speaks TLS on every connection, and reloads the certificate when it changes. To answer on a port without TLS, too, there is a
+    /// second `Server`, with half of the [connections](Limits::connections) for each.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -158,7 +164,10 @@ impl Server {
     /// telling the clients (`Connection: close`, GOAWAY), and after [`Limits::drain`] cuts what is left.
     ///
     /// `service` is cloned for each connection and each request; an axum `Router` is one. In the extensions of
-    /// each request it finds the [`Peer`](crate::Peer) and an [`Abort`](crate::Abort).
+    /// each request it finds the [`Peer`](crate::Peer) (where `axum::serve` has `ConnectInfo`) and an [`Abort`](crate::Abort).
+    ///
+    /// An `Err` of the service ends the connection, or the HTTP/2 stream, without an answer: what a client should know is a
+    /// response. So does a panic, which ends no other stream.
     ///
     /// Dropping the future stops accepting, and leaves the open connections to themselves and their limits.
     ///
@@ -180,18 +189,27 @@ impl Server {
     /// [`FileBody`](beneath_http::FileBody). Over HTTP/1 without TLS what is [large enough](Limits::sendfile_from) leaves by
     /// sendfile(2), without a copy in this process. Everywhere else, nothing is different.
     ///
+    /// The body has to arrive here as it is: an axum `Router`, and a layer that wraps bodies, make another type of it. For an
+    /// application that has other bodies besides, an enum of its own implements [`SegmentBody`].
+    ///
     /// [`Peer`](crate::Peer) and [`Abort`](crate::Abort) are with the [`RequestBody`]; see [`RequestBody::extend`].
     ///
     /// ```no_run
     /// # use beneath::{RelPath, Root, ambient_authority};
     /// use beneath_http::{FileBody, FileResponse};
     /// use beneath_serve::{RequestBody, Server};
-    /// use http::{Request, Response};
+    /// use http::{Request, Response, StatusCode};
     ///
     /// async fn report(request: Request<RequestBody>) -> Result<Response<FileBody>, beneath::Error> {
     ///     # let root = Root::open_ambient("/srv/reports", ambient_authority())?;
-    ///     let file = root.open(&RelPath::parse("q3.pdf")?)?;
-    ///     Ok(FileResponse::new(file).named("q3.pdf").respond(&request))
+    ///     Ok(match root.open(&RelPath::parse("q3.pdf")?) {
+    ///         Ok(file) => FileResponse::new(file).named("q3.pdf").respond(&request),
+    ///         Err(_) => {
+    ///             let mut none = Response::new(FileBody::empty());
+    ///             *none.status_mut() = StatusCode::NOT_FOUND;
+    ///             none
+    ///         }
+    ///     })
     /// }
     ///
     /// # async fn example() -> Result<(), beneath_serve::Error> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ProducesTickets, ServerConfig};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -146,7 +146,13 @@ impl Pem {
         let chain = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Error::pem(of_chain, error))?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| Error::pem(of_key, error))?;
+        if chain.is_empty() {
+            return Err(Error::pem(of_chain, "it holds no certificate"));
+        }
+        let key = match PrivateKeyDer::from_pem_slice(&self.key) {
+            Err(pem::Error::NoItemsFound) => Err(Error::pem(of_key, "it holds no private key")),
+            key => key.map_err(|error| Error::pem(of_key, error)),
+        }?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(Error::tls)?

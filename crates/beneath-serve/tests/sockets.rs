@@ -44,6 +44,17 @@ fn a_unix_socket_is_served_and_its_peer_has_no_address() {
     assert!(ask_unix(&path).ends_with("Unix"));
 }
 
+#[tokio::test]
+async fn what_cannot_be_listened_on_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Server::bind(address).await.err().unwrap().to_string();
+    assert!(error.contains(&address.to_string()), "{error}");
+    let nowhere = std::path::Path::new("/nowhere/socket");
+    let error = Server::bind_unix(nowhere).err().unwrap().to_string();
+    assert!(error.contains("/nowhere/socket"), "{error}");
+}
+
 #[test]
 fn sockets_that_were_handed_over_are_served_together() {
     let dir = tempfile::tempdir().unwrap();

@@ -168,7 +168,10 @@ fn files_that_hold_no_certificate_or_no_key_are_an_error_that_names_them() {
         .unwrap_err()
         .to_string();
     assert!(missing.contains("none.pem"), "{missing}");
-    for (certificate, file, named) in [(&cert, &cert, "cert.pem"), (&key, &key, "key.pem")] {
+    for (certificate, file, named) in [
+        (&cert, &cert, "cert.pem: it holds no private key"),
+        (&key, &key, "key.pem: it holds no certificate"),
+    ] {
         let error = Tls::from_pem_files(certificate, file).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }

@@ -103,7 +103,7 @@ impl Error {
     /// The one errno → kind table.
     pub(crate) const fn from_errno(errno: Errno) -> Self {
         let (kind, reason) = match errno {
-            Errno::NOENT => (ErrorKind::NotFound, "no such file"),
+            Errno::NOENT => (ErrorKind::NotFound, "no such file or directory"),
             Errno::NOTDIR => (ErrorKind::NotADirectory, "a component is not a directory"),
             Errno::LOOP => (
                 ErrorKind::Symlink,

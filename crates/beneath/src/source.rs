@@ -1,6 +1,7 @@
 //! [`Source`]: where a right to go on reading meets whoever sends the bytes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::file::File;
 
@@ -56,6 +57,25 @@ impl fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+/// So that one open file can be sent to several clients.
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn file(&self) -> &File {
+        (**self).file()
+    }
+
+    fn still_held(&self) -> Result<(), Stopped> {
+        (**self).still_held()
+    }
+
+    fn sent(&self, bytes: u64) {
+        (**self).sent(bytes);
+    }
+
+    fn completed(&self) {
+        (**self).completed();
+    }
+}
 
 impl Source for File {
     fn file(&self) -> &File {

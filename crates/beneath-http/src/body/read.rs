@@ -21,7 +21,7 @@ const BLOCKING_READS: usize = 32;
 static PERMITS: Semaphore = Semaphore::const_new(BLOCKING_READS);
 
 /// Work under way on another thread, or waiting for its turn. Dropped with its body, it ends unseen.
-pub(super) type Pending<T = Chunk> = Pin<Box<dyn Future<Output = Result<T, BodyErrorKind>> + Send>>;
+pub(super) type Pending<T = Chunk> = Pin<Box<dyn Future<Output = Result<T, BodyErrorKind>> + Send + Sync>>;
 
 /// Bytes that were read but may not leave yet.
 pub(super) struct Chunk {
@@ -192,8 +192,8 @@ pub(super) fn hash(source: &Arc<dyn Source>, first: u64, total: u64) -> Result<F
 
 /// Runs `work` on a blocking thread when one of [`BLOCKING_READS`] turns is free; the turn ends with the work, also if
 /// nobody waits for it any more. Without a runtime there is only this thread.
-pub(super) fn wait<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BodyErrorKind> + Send + 'static,
+pub(super) fn wait<T: Send + Sync + 'static>(
+    work: impl FnOnce() -> Result<T, BodyErrorKind> + Send + Sync + 'static,
 ) -> Pending<T> {
     let Ok(runtime) = Handle::try_current() else {
         return Box::pin(std::future::ready(work()));

@@ -410,10 +410,21 @@ async fn a_body_of_bytes_is_what_it_was_made_from() {
 
 #[test]
 fn bodies_and_answers_go_where_servers_put_them() {
-    fn is_movable<T: Send + Unpin + 'static>() {}
+    fn is_movable<T: Send + Sync + Unpin + 'static>() {}
     is_movable::<FileBody>();
     is_movable::<FileResponse>();
     is_movable::<beneath_http::BodyError>();
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_once_is_sent_to_several_clients() {
+    let fixture = Fixture::new(LEN, Age::Settled);
+    let file = Arc::new(fixture.open());
+    for mut body in [body(Arc::clone(&file)), body(file)] {
+        let mut bytes = Vec::new();
+        assert_eq!(rest(&mut body, &mut bytes).await, Ok(()));
+        assert_eq!(bytes, vec![OLD; LEN]);
+    }
 }
 
 #[tokio::test]
