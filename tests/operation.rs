@@ -12,6 +12,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
@@ -63,6 +64,35 @@ fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
     assert_eq!(status("bob", "changed"), 404);
     house.run(&["user", "remove", "bob"]).succeeds();
     assert_eq!(status("bob", "changed"), 401);
+}
+
+#[test]
+fn a_service_manager_is_told_when_files_can_be_had_and_when_no_more() {
+    let house = House::build();
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
+    let manager = UnixDatagram::bind(house.path("manager")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let told = || {
+        let mut message = [0; 100];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let mut serve = beneathd();
+    serve.env("NOTIFY_SOCKET", house.path("manager"));
+    let mut service = house.serve_by(serve);
+    assert_eq!(told(), "READY=1\n");
+    assert_eq!(service.terminate(Duration::from_secs(20)), Some(0));
+    assert_eq!(told(), "STOPPING=1\n");
+}
+
+#[test]
+fn without_descriptors_it_does_not_pretend_to_serve() {
+    let house = House::build();
+    let mut few = std::process::Command::new("sh");
+    few.args(["-c", "ulimit -n 24; exec \"$@\"", "sh"]);
+    few.arg(beneathd().get_program()).args(["serve", "--config"]);
+    few.arg(house.path("beneathd.toml"));
+    run(few, "").fails(1, &["24 files", "ulimit -n"]);
 }
 
 #[test]

@@ -242,6 +242,23 @@ impl Catalog {
         self.serving().map(drop).map_err(failed)
     }
 
+    /// Reads all of the store, to see whether it is damaged: some seconds for a million files.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`](ConnectErrorKind::Failed), with what is wrong first.
+    pub fn examine(&self) -> Result<(), ConnectError> {
+        let failed =
+            |why: &dyn fmt::Display| ConnectError::new(self.store.path(), ConnectErrorKind::Failed, why);
+        let found: Result<String, StoreError> = self
+            .store
+            .ask(|connection| Ok(connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?));
+        match found.map_err(|error| failed(&error))?.as_str() {
+            "ok" => Ok(()),
+            damage => Err(failed(&damage)),
+        }
+    }
+
     /// Whether there are decisions to be had: the store answers what it is asked for one, and this process has not lost the
     /// right to rely on what it knows. Cheap.
     ///

@@ -439,7 +439,9 @@ fn parse_catalog(text: &str, folder: &Path) -> Result<StoreUrl, String> {
 fn parse_public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let valid = url.parse::<http::Uri>().is_ok_and(|uri| {
-        let plain_host = uri.authority().is_some_and(|host| !host.as_str().contains('@'));
+        let plain_host = uri.authority().is_some_and(|host| {
+            !host.as_str().contains('@') && host.port().is_some() == host.port_u16().is_some()
+        });
         matches!(uri.scheme_str(), Some("http" | "https")) && plain_host && uri.query().is_none()
     }) && !url.contains('#');
     valid.then(|| url.to_owned()).ok_or_else(|| {

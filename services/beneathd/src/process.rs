@@ -1,12 +1,14 @@
 //! The process: from the first socket to the last byte.
 
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use beneath_catalog::Catalog;
 use beneath_serve::{Drained, Limits, Server};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +34,11 @@ impl From<beneath_serve::Error> for ProcessError {
 
 /// Takes the address, before anything that takes long: a taken port is known at once.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ProcessError> {
-    TcpListener::bind(address).map_err(|error| ProcessError(format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address).map_err(|error| ProcessError(cannot_listen(address, &error)))
+}
+
+pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    format!("cannot listen on {address}: {error}")
 }
 
 /// Prepares the catalog, then serves until SIGTERM or SIGINT, then drains; a second signal cuts what is left. Calls
@@ -45,6 +51,7 @@ pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
     listening: impl FnOnce(SocketAddr, T),
 ) -> Result<(), E> {
     let log = telemetry::start();
+    enough_descriptors()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
@@ -109,9 +116,11 @@ async fn serve(
     let catalog = service.catalog();
     server = server.when_exhausted(move || catalog.let_go());
     listening(server.local_addr());
+    tell_manager(NotifyState::Ready);
     let drain = CancellationToken::new();
     let insisted = async {
         stop.asked().await;
+        tell_manager(NotifyState::Stopping);
         drain.cancel();
         stop.asked().await;
     };
@@ -126,6 +135,24 @@ async fn serve(
         Drained { aborted, .. } => Err(ProcessError(format!(
             "stopped; {aborted} connections were cut at limits.drain_timeout"
         ))),
+    }
+}
+
+/// Where a service manager started this and wants to know (sd_notify(3), `Type=notify`).
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// With fewer it would start, and could not even tell clients that it cannot serve them.
+fn enough_descriptors() -> Result<(), ProcessError> {
+    const LEAST: u64 = 32;
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(few) if few < LEAST => Err(ProcessError(format!(
+            "this process may open {few} files at once (ulimit -n), and needs {LEAST} at least; by default there are 1024"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -145,7 +172,7 @@ struct Stop {
 }
 
 impl Stop {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -3,7 +3,9 @@
 //! Events are for a person on a terminal, JSON otherwise. Never a password, never a whole `Authorization` field, and
 //! every text from outside escaped.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 use prometheus_client::collector::Collector;
@@ -20,10 +22,16 @@ use tracing_subscriber::EnvFilter;
 /// Lines are written by a thread of their own, behind a bounded queue: a log that nobody reads must not stop
 /// downloads. Lines that find the queue full are dropped, and counted. Keep the guard: dropping it writes what is left.
 pub(crate) fn start() -> Log {
+    let failed = Arc::default();
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES)
-        .finish(std::io::stderr());
-    let dropped = writer.error_counter();
+        .finish(Counted {
+            failed: Arc::clone(&failed),
+        });
+    let dropped = DroppedLines {
+        unread: writer.error_counter(),
+        failed,
+    };
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).map(EnvFilter::try_new);
     let misunderstood = matches!(wanted, Ok(Err(_)));
     let filter = wanted
@@ -34,7 +42,7 @@ pub(crate) fn start() -> Log {
         .with_env_filter(filter)
         .with_writer(writer);
     // A second start (in tests) keeps the first.
-    let _ = if std::io::stderr().is_terminal() {
+    let _ = if io::stderr().is_terminal() {
         log.with_target(false).try_init()
     } else {
         log.json().flatten_event(true).try_init()
@@ -50,7 +58,7 @@ pub(crate) fn start() -> Log {
 
 /// The log, for as long as this is held.
 pub(crate) struct Log {
-    dropped: ErrorCounter,
+    dropped: DroppedLines,
     _guard: WorkerGuard,
 }
 
@@ -66,16 +74,44 @@ pub(crate) struct Metrics {
     other: Counter,
 }
 
-/// Log lines that found the queue full.
-#[derive(Debug)]
-struct DroppedLines(ErrorCounter);
+/// Log lines that nobody will read.
+#[derive(Clone, Debug)]
+struct DroppedLines {
+    /// Found the queue full.
+    unread: ErrorCounter,
+    /// Could not be written.
+    failed: Arc<AtomicU64>,
+}
+
+/// Standard error; what cannot be written to it, on a full disk, is counted.
+struct Counted {
+    failed: Arc<AtomicU64>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let written = io::stderr().write(line);
+        if written
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted)
+        {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 impl Collector for DroppedLines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let dropped = ConstCounter::new(u64::try_from(self.0.dropped_lines()).unwrap_or(u64::MAX));
+        let unread = u64::try_from(self.unread.dropped_lines()).unwrap_or(u64::MAX);
+        let dropped = ConstCounter::new(unread.saturating_add(self.failed.load(Ordering::Relaxed)));
         let metric = encoder.encode_descriptor(
             "log_lines_dropped",
-            "Log lines nobody read in time",
+            "Log lines that nobody read in time, or that could not be written",
             None,
             MetricType::Counter,
         )?;
@@ -97,7 +133,7 @@ impl Metrics {
             "Answers to requests for a file, by status code",
             answers.clone(),
         );
-        registry.register_collector(Box::new(DroppedLines(log.dropped.clone())));
+        registry.register_collector(Box::new(log.dropped.clone()));
         let counter = |code: &str| {
             answers
                 .get_or_create(&Code {

@@ -1,5 +1,6 @@
 //! Users: added, changed, disabled, removed, listed.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::{Acting, Administration, Change, Listing, Page, Takes};
@@ -244,7 +245,10 @@ impl Administration<'_> {
 }
 
 fn parse_htpasswd(text: &str) -> Result<Vec<(UserName, &str)>, AdminError> {
+    // As editors of other systems begin a file.
+    let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim_end).enumerate();
+    let mut names = HashSet::new();
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(index, line)| {
@@ -252,7 +256,10 @@ fn parse_htpasswd(text: &str) -> Result<Vec<(UserName, &str)>, AdminError> {
                 AdminError::invalid("htpasswd", format_args!("line {}: {reason}", index + 1))
             };
             let (name, record) = line.split_once(':').ok_or_else(|| invalid(&"has no colon"))?;
-            let name = name.parse().map_err(|error: crate::ParseError| invalid(&error))?;
+            let name: UserName = name.parse().map_err(|error: crate::ParseError| invalid(&error))?;
+            if !names.insert(name.clone()) {
+                return Err(invalid(&format_args!("user:{name} is there twice")));
+            }
             Stored::parse(record)
                 .map_err(|error| invalid(&format_args!("the record of {name} {}", error.0)))?;
             Ok((name, record))

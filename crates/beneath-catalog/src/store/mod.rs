@@ -80,6 +80,15 @@ impl StoreUrl {
         place::keep_apart(&self.0, name, root)
     }
 
+    /// Whether a catalog that is not there could be made by this process.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`](crate::ConnectErrorKind::Denied), for want of permission to write to its directory.
+    pub fn may_be_made(&self) -> Result<(), ConnectError> {
+        place::may_be_made(&self.0)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use beneath::Root;
+use rustix::fs::{Access, AtFlags, CWD};
 
 use crate::error::{ConnectError, ConnectErrorKind};
 use crate::subject::RootName;
@@ -26,6 +27,18 @@ pub(crate) fn keep_apart(catalog: &Path, name: &RootName, root: &Root) -> Result
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// As [`StoreUrl::may_be_made`](super::StoreUrl::may_be_made).
+pub(crate) fn may_be_made(catalog: &Path) -> Result<(), ConnectError> {
+    let directory = catalog.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(CWD, directory.unwrap_or(Path::new(".")), access, AtFlags::EACCESS).map_err(
+        |errno| {
+            let detail = format_args!("nothing can be made in its directory: {errno}");
+            ConnectError::new(catalog, ConnectErrorKind::Denied, detail)
+        },
+    )
 }
 
 /// What else is missing, if the catalog is.

@@ -61,9 +61,11 @@ pub(super) fn problem(config: &Config) -> Option<String> {
         Some((name.clone(), Arc::new(root)))
     });
     match Catalog::connect(&config.catalog, roots, config.options) {
-        Ok(_) => None,
+        Ok(catalog) => catalog.examine().err().map(|error| error.to_string()),
         // The first command that writes makes one.
-        Err(error) if error.kind() == Missing => None,
+        Err(error) if error.kind() == Missing => {
+            config.catalog.may_be_made().err().map(|error| error.to_string())
+        }
         Err(error) => Some(error.to_string()),
     }
 }

@@ -1,8 +1,12 @@
 //! `beneathd check`: whether the configuration, and then the roots, the catalog and the TLS files it names, can be used.
 
+use std::io;
+use std::net::SocketAddr;
+
 use clap::Args;
 
 use super::{Common, Failure, catalog};
+use crate::process;
 
 /// Read the configuration, then roots, catalog and TLS files, and report all problems of either
 #[derive(Args, Debug)]
@@ -27,7 +31,13 @@ impl Check {
             .as_ref()
             .and_then(|tls| tls.load().err())
             .map(|error| format!("tls: {error}"));
-        let problems: Vec<_> = roots.chain(catalog::problem(&config)).chain(tls).collect();
+        let metrics = config.metrics.and_then(unusable);
+        let problems: Vec<_> = roots
+            .chain(catalog::problem(&config))
+            .chain(tls)
+            .chain(unusable(config.listen))
+            .chain(metrics)
+            .collect();
         if !problems.is_empty() {
             return Err(Failure::Refused(problems.join("\n")));
         }
@@ -36,5 +46,15 @@ impl Check {
             .output()
             .result(&summary, || format!("ready: {} roots", config.roots.len()));
         Ok(())
+    }
+}
+
+/// Why nobody could listen there. The service itself may be doing so now.
+fn unusable(address: SocketAddr) -> Option<String> {
+    match std::net::TcpListener::bind(address) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            Some(process::cannot_listen(address, &error))
+        }
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `beneathd import-htpasswd`: users of another server, with the passwords they have.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use beneath_catalog::Role;
@@ -22,11 +23,18 @@ pub(super) struct ImportHtpasswd {
 
 impl ImportHtpasswd {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Failure::Refused(format!("{}: {error}", self.file.display())))?;
+        let refused = |why: &dyn Display| Failure::Refused(format!("{}: {why}", self.file.display()));
+        let bytes = std::fs::read(&self.file).map_err(|error| refused(&error))?;
+        let text = str::from_utf8(&bytes).map_err(|error| {
+            let line = 1 + bytes[..error.valid_up_to()]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            refused(&format_args!("line {line} is not UTF-8"))
+        })?;
         let catalog = catalog::with_roots(&self.common.config()?, [])?;
-        let change = catalog::operator(&catalog).import_htpasswd(&text, self.role);
-        let change = change.map_err(|error| Failure::Refused(format!("{}: {error}", self.file.display())))?;
+        let change = catalog::operator(&catalog).import_htpasswd(text, self.role);
+        let change = change.map_err(|error| refused(&error))?;
         for user in change.value() {
             self.common.output().done("user", user, "added", &change);
         }
