@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -172,13 +173,14 @@ fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
 fn check_reports_all_problems_at_once() {
     let house = House::build();
     house.configure(
-        "listen = \"nowhere\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
+        "listen = \"nowhere\"\npublic_url = \"https://x:99999\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
          failed_logins = 0\n[audit]\nretention = \"1s\"\nrecords = 3\n",
     );
     house.run(&["check"]).fails(
         2,
         &[
             "nowhere",
+            "`public_url`: \"https://x:99999\"",
             "soon",
             "`trusted_proxies`: \"proxy\"",
             "`trusted_proxies`: \"::/0\"",
@@ -198,6 +200,30 @@ fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
     house
         .run(&["check"])
         .fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
+}
+
+#[test]
+fn check_names_an_address_that_is_none_of_this_machine() {
+    let house = House::build();
+    let plain = "plaintext = \"behind-proxy\"";
+    for config in [
+        format!("listen = \"192.0.2.1:8080\"\n{plain}"),
+        "[metrics]\nlisten = \"192.0.2.1:8080\"".to_owned(),
+    ] {
+        house.configure(&format!("{config}\n[roots.files]\npath = \"files\"\n"));
+        for command in [&["check"] as &[_], &["serve"]] {
+            house.run(command).fails(1, &["cannot listen on 192.0.2.1:8080"]);
+        }
+    }
+}
+
+#[test]
+fn check_names_a_catalog_that_is_damaged() {
+    let house = House::build();
+    house.add_user("alice");
+    let file = fs::File::options().write(true).open(house.path("catalog.db"));
+    file.unwrap().write_all_at(&[0x55; 16_384], 8192).unwrap();
+    house.run(&["check"]).fails(1, &["catalog.db", "failed"]);
 }
 
 #[test]
@@ -525,4 +551,23 @@ fn no_file_is_published_under_a_name_that_urls_do_not_keep() {
     house
         .run(&["publish", "files:report.txt", "--name", "..."])
         .succeeds();
+}
+
+#[test]
+fn publishing_a_folder_goes_on_where_it_was_interrupted() {
+    let house = House::build();
+    fs::write(house.path("files/more.txt"), "more").unwrap();
+    let _ = house.run(&["publish", "files:report.txt", "--json"]).published();
+    let all = ["publish", "files:", "--recursive", "--yes", "--json"];
+    let rest = house.run(&[&all[..], &["--skip-published"]].concat());
+    rest.succeeds();
+    assert_eq!(rest.stdout.lines().count(), 1, "{}", rest.stdout);
+    assert!(rest.stdout.contains("more.txt"), "{}", rest.stdout);
+    assert!(
+        rest.stderr.contains("1 files are published already"),
+        "{}",
+        rest.stderr
+    );
+    let other_pin = house.run(&[&all[..], &["--skip-published", "--pin", "content"]].concat());
+    assert_eq!(other_pin.stdout.lines().count(), 2, "{}", other_pin.stdout);
 }

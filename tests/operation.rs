@@ -275,7 +275,7 @@ fn users_of_another_server_log_in_with_the_passwords_they_have() {
     // `htpasswd -s`: {SHA} of `password`.
     fs::write(
         house.path("htpasswd"),
-        "carol:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n",
+        "\u{feff}carol:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\r\n",
     )
     .unwrap();
     let passwords = house.path("htpasswd");

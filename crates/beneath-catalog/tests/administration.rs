@@ -499,6 +499,7 @@ fn a_line_that_cannot_be_imported_is_named_and_nobody_is_added() {
             "BOB:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
             "user:bob",
         ),
+        (good, "line 2: user:bob is there twice"),
     ] {
         let error = place
             .operator()

@@ -439,14 +439,20 @@ fn parse_catalog(text: &str, folder: &Path) -> Result<StoreUrl, String> {
 fn parse_public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let valid = url.parse::<http::Uri>().is_ok_and(|uri| {
-        let plain_host = uri.authority().is_some_and(|host| {
-            !host.as_str().contains('@') && host.port().is_some() == host.port_u16().is_some()
-        });
+        let plain_host = uri
+            .authority()
+            .is_some_and(|authority| authority.as_str() == authority.host() || is_host_and_port(authority));
         matches!(uri.scheme_str(), Some("http" | "https")) && plain_host && uri.query().is_none()
     }) && !url.contains('#');
     valid.then(|| url.to_owned()).ok_or_else(|| {
         format!("`public_url`: {text:?} is not an http or https URL, such as \"https://files.example.org\"")
     })
+}
+
+/// No user, and a port that is one.
+fn is_host_and_port(authority: &http::uri::Authority) -> bool {
+    let host = authority.as_str().strip_prefix(authority.host());
+    host.is_some() && authority.port_u16().is_some()
 }
 
 /// From an hour to a century.

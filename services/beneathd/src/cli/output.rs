@@ -97,7 +97,7 @@ pub(super) fn not_published(path: &RelPath, why: &impl Display) {
 }
 
 /// A remark beside the results.
-fn remark(sentence: &str) {
+pub(super) fn remark(sentence: &str) {
     let _ = writeln!(io::stderr(), "{sentence}");
 }
 

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use beneath::{EntryKind, RelPath, Root};
-use beneath_catalog::{AdminErrorKind, Pin, Publication, RootName, Subject};
+use beneath_catalog::{AdminErrorKind, Administration, Pin, Publication, RootName, Subject};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::catalog::PublishedFile;
-use super::output::not_published;
+use super::output::{not_published, remark};
 use super::terminal::{Confirmation, Progress};
 use super::{Common, Failure, catalog, files};
 use crate::config::Config;
@@ -28,6 +28,9 @@ pub(super) struct Publish {
     /// PATH is a folder: publish every regular file in it and below; `ROOT:` is the whole root
     #[arg(long)]
     recursive: bool,
+    /// Leave out what is published already with this pin, by whomever and to whomever: for going on where this was interrupted
+    #[arg(long, requires = "recursive")]
+    skip_published: bool,
     /// Grant it to user:NAME or group:NAME; may be given more than once
     #[arg(long, value_name = "SUBJECT")]
     to: Vec<Subject>,
@@ -82,7 +85,10 @@ impl Publish {
         let catalog = catalog::with_roots(&config, self.places.iter().map(|place| &place.root))?;
         let operator = catalog::operator(&catalog);
         let output = self.common.output();
-        let places = self.found(&config)?;
+        let mut places = self.found(&config)?;
+        if self.skip_published {
+            self.leave_out_published(&operator, &mut places)?;
+        }
         let count = places.iter().map(|(_, found)| found.files.len()).sum();
         if self.recursive {
             self.confirmation.ask(&self.question(count))?;
@@ -135,6 +141,29 @@ impl Publish {
             Ok((place.root.clone(), found))
         });
         found.collect()
+    }
+
+    fn leave_out_published(
+        &self,
+        operator: &Administration<'_>,
+        places: &mut [(RootName, Found)],
+    ) -> Result<(), Failure> {
+        let mut left_out = 0;
+        for (root, found) in places {
+            let mut files = Vec::with_capacity(found.files.len());
+            for path in found.files.drain(..) {
+                let published = operator.files_at(root, &path)?;
+                match published.iter().any(|entry| entry.pin() == self.pin) {
+                    true => left_out += 1,
+                    false => files.push(path),
+                }
+            }
+            found.files = files;
+        }
+        if left_out > 0 {
+            remark(&format!("{left_out} files are published already"));
+        }
+        Ok(())
     }
 
     fn question(&self, files: usize) -> String {
