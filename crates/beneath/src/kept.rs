@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind};
 use crate::file::{File, Metadata};
 use crate::rel_path::RelPath;
 use crate::root::Root;
+use crate::sys;
 use crate::sys::bell::{Bell, Rung, Watch};
-use crate::sys::{self, Kind};
 
 /// A file that stays open between requests, for [`Root::open_kept`].
 ///
@@ -164,8 +164,8 @@ impl Kept {
         if !nothing_mounted || self.outdated.load(Ordering::Relaxed) || !self.led_to_by(root, rung) {
             return None;
         }
-        let (now, kind) = sys::stat(self.file.as_fd()).ok()?;
-        if kind != Kind::Regular || now != self.was {
+        let (now, _) = sys::stat(self.file.as_fd()).ok()?;
+        if now != self.was {
             return None;
         }
         root.policy().judge(&now).ok()?;
