@@ -10,6 +10,7 @@ use std::time::Duration;
 use beneath::{File, Source, Stopped};
 
 use crate::entry::{Entry, Pin};
+use crate::pin;
 use crate::revocation::registry::{Overtaken, Place};
 use crate::revocation::{Feed, Right};
 use crate::serving::Serving;
@@ -196,6 +197,12 @@ impl Lease {
     /// What was published.
     pub fn entry(&self) -> &Entry {
         &self.right.decision.entry
+    }
+
+    /// Whether the kernel checks each read of the file against the content that was published (fs-verity): who sends it need not.
+    /// Asks the descriptor.
+    pub fn is_sealed(&self) -> bool {
+        pin::is_sealed(self.entry(), &self.file)
     }
 
     /// Who was allowed, or `None` for whoever had a link.

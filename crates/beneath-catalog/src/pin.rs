@@ -46,10 +46,7 @@ impl Pins {
             Pin::Path => true,
             Pin::Identity => published.is_some() && fingerprint(file)?.as_deref() == published,
             Pin::Content if file.metadata().len() != entry.size => false,
-            // The kernel checks each read against it, also below the file system.
-            Pin::Content if entry.verity.is_some() && measure(file).as_deref() == entry.verity.as_deref() => {
-                true
-            }
+            Pin::Content if is_sealed(entry, file) => true,
             Pin::Content if Some(&*state(file.metadata())) == published => true,
             Pin::Content => Some(self.digest(file, patience)?) == entry.digest,
         };
@@ -74,6 +71,11 @@ impl Pins {
         digests.insert(state, digest);
         Ok(digest)
     }
+}
+
+/// Whether the kernel checks each read of the file against the content that was published, also below the file system.
+pub(crate) fn is_sealed(entry: &Entry, file: &File) -> bool {
+    entry.verity.is_some() && measure(file).as_deref() == entry.verity.as_deref()
 }
 
 /// Which file this is, as bytes: inode, time of birth, and the file handle where it can be had (feature

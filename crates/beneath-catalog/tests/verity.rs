@@ -35,7 +35,8 @@ fn what_fs_verity_measured_is_known_again_without_being_read() {
                 return None;
             }
             let id = publish(&place, name);
-            drop(place.catalog.open(&basic("ann"), &id).unwrap());
+            let lease = place.catalog.open(&basic("ann"), &id).unwrap();
+            assert_eq!(lease.is_sealed(), name == "sealed");
             Some(id)
         });
         let (Some(sealed), Some(plain)) = (sealed, plain) else {

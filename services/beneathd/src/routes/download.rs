@@ -70,6 +70,7 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
         media_type: entry.media_type().and_then(|text| MediaType::parse(text).ok()),
     });
     let digest = entry.digest().copied();
+    let is_sealed = lease.is_sealed();
     let mut response = FileResponse::new(lease)
         .named(known.name.clone())
         .validators(Arc::clone(&known.validators))
@@ -78,8 +79,10 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
     if let Some(media_type) = &known.media_type {
         response = response.media_type(media_type.clone());
     }
-    if let Some(digest) = digest {
-        response = response.verified_sha256(digest);
+    match digest {
+        Some(digest) if is_sealed => response = response.sha256(digest),
+        Some(digest) => response = response.verified_sha256(digest),
+        None => {}
     }
     response.respond(request).map(AnswerBody::File)
 }
