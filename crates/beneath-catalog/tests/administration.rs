@@ -17,12 +17,8 @@ use beneath_catalog::{
 use common::{Place, basic, group, password, publication, root_name, subject, user};
 
 /// Somebody who came with a bearer token, as changes need.
-fn bearer(place: &Place, name: &str) -> Principal {
-    let token = place
-        .operator()
-        .create_token(&user(name), Duration::from_secs(60))
-        .unwrap();
-    let shown = Credentials::bearer(token.value().reveal().as_bytes());
+fn logged_in(place: &Place, name: &str) -> Principal {
+    let shown = place.bearer(name, Duration::from_secs(60));
     place.catalog.authenticate(&shown).unwrap()
 }
 
@@ -183,7 +179,7 @@ fn a_password_changes_nothing_but_a_token_does() {
             .is_empty(),
         "reading is allowed"
     );
-    let with_token = bearer(&place, "root");
+    let with_token = logged_in(&place, "root");
     let _ = place
         .catalog
         .administration(&with_token)
@@ -248,7 +244,7 @@ fn each_role_does_what_it_may_and_no_more() {
         ),
     ];
     for (who, name) in ["pub", "ann", "root"].into_iter().enumerate() {
-        let principal = bearer(&place, name);
+        let principal = logged_in(&place, name);
         for (what, act, expected) in &acts {
             let expected = expected[[1, 2, 0][who]];
             let did = act(&place.catalog.administration(&principal), &foreign);
@@ -267,7 +263,7 @@ fn a_role_counts_as_it_is_when_the_act_is_done_not_when_somebody_logged_in() {
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);
     place.write("a", "x");
-    let principal = bearer(&place, "pub");
+    let principal = logged_in(&place, "pub");
     let administration = place.catalog.administration(&principal);
     let _ = administration.publish(&publication("a")).unwrap();
     let _ = place.operator().set_role(&user("pub"), Role::Reader).unwrap();
@@ -293,12 +289,7 @@ fn a_token_that_expired_since_somebody_logged_in_counts_no_more() {
     place.add_user_as("pub", Role::Publisher);
     place.write("a", "x");
     let ttl = Duration::from_secs(1);
-    let token = place
-        .operator()
-        .create_token(&user("pub"), ttl)
-        .unwrap()
-        .into_value();
-    let shown = Credentials::bearer(token.reveal().as_bytes());
+    let shown = place.bearer("pub", ttl);
     let principal = place.catalog.authenticate(&shown).unwrap();
     let administration = place.catalog.administration(&principal);
     let _ = administration.publish(&publication("a")).unwrap();
@@ -314,7 +305,7 @@ fn whoever_publishes_owns_and_an_owner_is_not_removed() {
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);
     place.write("a", "x");
-    let principal = bearer(&place, "pub");
+    let principal = logged_in(&place, "pub");
     let administration = place.catalog.administration(&principal);
     let entry = administration.publish(&publication("a")).unwrap().into_value();
     assert_eq!(entry.owner(), Some(&user("pub")));
@@ -516,7 +507,7 @@ fn whoever_may_not_act_learns_nothing_from_how_they_are_refused() {
     place.add_user_as("ann", Role::Reader);
     place.add_user_as("bob", Role::Reader);
     place.write("there", "x");
-    let ann = bearer(&place, "ann");
+    let ann = logged_in(&place, "ann");
     let administration = place.catalog.administration(&ann);
     for path in ["there", "missing", "there/below", "sub/missing"] {
         let error = administration.publish(&publication(path)).unwrap_err();
@@ -540,7 +531,7 @@ fn ones_own_password_is_changed_by_whoever_shows_it_and_not_by_a_token_alone() {
     }
     let shown = |name: &str| place.catalog.authenticate(&basic(name)).unwrap();
     for name in ["ann", "root"] {
-        let token = bearer(&place, name);
+        let token = logged_in(&place, name);
         let administration = place.catalog.administration(&token);
         let refused = |change: Result<_, beneath_catalog::AdminError>| change.map(drop).unwrap_err().kind();
         let another = password("another");
@@ -553,7 +544,7 @@ fn ones_own_password_is_changed_by_whoever_shows_it_and_not_by_a_token_alone() {
         }
         let before = shown(name);
         let _ = administration.set_own_password(&before, &another).unwrap();
-        let again = bearer(&place, name);
+        let again = logged_in(&place, name);
         let stale = place
             .catalog
             .administration(&again)
@@ -586,7 +577,7 @@ fn a_file_is_not_hashed_on_for_whoever_gives_it_up_or_may_not_publish_any_more()
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);
     place.write("a", &"x".repeat(1 << 20));
-    let principal = bearer(&place, "pub");
+    let principal = logged_in(&place, "pub");
     let administration = place.catalog.administration(&principal);
     let content = publication("a").pinned(Pin::Content);
     let given_up = administration.publish_with_progress(&content, |_, _| ControlFlow::Break(()));
@@ -615,7 +606,7 @@ fn a_grant_shows_the_file_to_whoever_has_it_and_to_nobody_else() {
     let _ = operator.join_group(&group("team"), &user("bob")).unwrap();
     let id = place.publish("a", &["user:ann", "group:team"]);
     let sees = |name: &str| {
-        let principal = bearer(&place, name);
+        let principal = logged_in(&place, name);
         let seen = place.catalog.administration(&principal).granted_file(&id);
         seen.map(|entry| *entry.id()).map_err(|error| error.kind())
     };

@@ -81,12 +81,7 @@ fn whoever_showed_who_they_are_is_named_when_they_are_refused_and_nobody_else() 
     let place = Place::new();
     place.add_user("ann");
     let id = place.publish("a", &[]);
-    let token = place
-        .operator()
-        .create_token(&user("ann"), Duration::from_secs(60))
-        .unwrap()
-        .into_value();
-    let bearer = Credentials::bearer(token.reveal().as_bytes());
+    let bearer = place.bearer("ann", Duration::from_secs(60));
     let unknown: beneath_catalog::FileId = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
     let vanished = place.publish("b", &["user:ann"]);
     std::fs::remove_file(place.files().join("b")).unwrap();

@@ -370,12 +370,7 @@ fn a_link_is_worth_what_its_creator_may() {
             .publish(&publication("a").owned_by(user("pub")))
             .unwrap()
             .into_value();
-        let token = place
-            .operator()
-            .create_token(&user("pub"), TTL)
-            .unwrap()
-            .into_value();
-        let shown = beneath_catalog::Credentials::bearer(token.reveal().as_bytes());
+        let shown = place.bearer("pub", TTL);
         let principal = place.catalog.authenticate(&shown).unwrap();
         let link = place
             .catalog
@@ -401,12 +396,7 @@ fn a_link_is_worth_what_its_creator_may() {
 fn a_link_to_what_its_creator_does_not_own_ends_when_they_are_no_administrator() {
     let (place, id) = place();
     place.add_user_as("boss", Role::Admin);
-    let token = place
-        .operator()
-        .create_token(&user("boss"), TTL)
-        .unwrap()
-        .into_value();
-    let shown = beneath_catalog::Credentials::bearer(token.reveal().as_bytes());
+    let shown = place.bearer("boss", TTL);
     let principal = place.catalog.authenticate(&shown).unwrap();
     let link = place
         .catalog
@@ -437,12 +427,7 @@ fn a_link_ends_by_the_clock() {
 fn nobody_makes_links_to_what_they_do_not_manage() {
     let (place, id) = place();
     place.add_user_as("pub", Role::Publisher);
-    let token = place
-        .operator()
-        .create_token(&user("pub"), TTL)
-        .unwrap()
-        .into_value();
-    let shown = beneath_catalog::Credentials::bearer(token.reveal().as_bytes());
+    let shown = place.bearer("pub", TTL);
     let principal = place.catalog.authenticate(&shown).unwrap();
     assert!(
         place

@@ -225,12 +225,7 @@ fn a_token_ends_by_the_clock_and_with_it_what_was_given_for_it() {
             .grant(&id, &subject("user:ann"), Some(later))
             .unwrap(),
     );
-    let token = place
-        .operator()
-        .create_token(&user("ann"), ttl)
-        .unwrap()
-        .into_value();
-    let bearer = Credentials::bearer(token.reveal().as_bytes());
+    let bearer = place.bearer("ann", ttl);
     let lease = place.catalog.open(&bearer, &id).unwrap();
     let (call, called) = std::sync::mpsc::channel();
     lease.on_fall(move || call.send(()).unwrap());

@@ -79,6 +79,12 @@ impl Place {
         *self.operator().publish(&publication).unwrap().value().id()
     }
 
+    /// A fresh token of somebody.
+    pub fn bearer(&self, name: &str, ttl: Duration) -> Credentials {
+        let token = self.operator().create_token(&user(name), ttl).unwrap();
+        Credentials::bearer(token.value().reveal().as_bytes())
+    }
+
     /// Grants a file to somebody, and waits until that has ended.
     pub fn grant_that_ended(&self, id: &FileId, to: &str) {
         let soon = SystemTime::now() + Duration::from_millis(30);
