@@ -5,13 +5,15 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ProducesTickets, ServerConfig};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use crate::error::Error;
 
@@ -44,6 +46,7 @@ struct Inner {
 
 struct Current {
     config: Arc<ServerConfig>,
+    expires: Option<SystemTime>,
     pem: Pem,
 }
 
@@ -64,13 +67,21 @@ impl Tls {
         let (certificate, key) = (certificate.as_ref().to_owned(), key.as_ref().to_owned());
         let tickets = ring::Ticketer::new().map_err(Error::tls)?;
         let pem = Pem::read(&certificate, &key)?;
-        let config = pem.config((&certificate, &key), &tickets)?;
+        let current = pem.parse((&certificate, &key), &tickets)?;
+        if current.has_expired() {
+            tracing::warn!(certificate = %certificate.display(), "the TLS certificate has expired");
+        }
         Ok(Self(Arc::new(Inner {
             certificate,
             key,
             tickets,
-            current: Mutex::new(Current { config, pem }),
+            current: Mutex::new(current),
         })))
+    }
+
+    /// When the certificate expires: after that, clients end the handshake.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.0.current().expires
     }
 
     /// Reads the files again now, for instance on SIGHUP. While a server runs with this, it is also done every two
@@ -78,14 +89,18 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// As [`from_pem_files`](Self::from_pem_files). The old certificate is kept then.
+    /// As [`from_pem_files`](Self::from_pem_files); or if it has expired, and the old one has not. The old certificate is kept then.
     pub fn reload(&self) -> Result<bool, Error> {
         let pem = Pem::read(&self.0.certificate, &self.0.key)?;
         if self.0.current().pem == pem {
             return Ok(false);
         }
-        let config = pem.config((&self.0.certificate, &self.0.key), &self.0.tickets)?;
-        *self.0.current() = Current { config, pem };
+        let new = pem.parse((&self.0.certificate, &self.0.key), &self.0.tickets)?;
+        let mut current = self.0.current();
+        if new.has_expired() && !current.has_expired() {
+            return Err(Error::pem(&self.0.certificate, "it has expired"));
+        }
+        *current = new;
         Ok(true)
     }
 
@@ -129,6 +144,12 @@ impl Inner {
     }
 }
 
+impl Current {
+    fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|end| end < SystemTime::now())
+    }
+}
+
 impl Pem {
     fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let read = |path: &Path| read(path).map_err(|error| Error::file(path, error));
@@ -138,17 +159,19 @@ impl Pem {
         })
     }
 
-    fn config(
-        &self,
+    fn parse(
+        self,
         (of_chain, of_key): (&Path, &Path),
         tickets: &Arc<dyn ProducesTickets>,
-    ) -> Result<Arc<ServerConfig>, Error> {
+    ) -> Result<Current, Error> {
         let chain = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Error::pem(of_chain, error))?;
-        if chain.is_empty() {
+        let Some(leaf) = chain.first() else {
             return Err(Error::pem(of_chain, "it holds no certificate"));
-        }
+        };
+        let expires = Certificate::from_der(leaf).ok();
+        let expires = expires.map(|leaf| leaf.tbs_certificate().validity().not_after.to_system_time());
         let key = match PrivateKeyDer::from_pem_slice(&self.key) {
             Err(pem::Error::NoItemsFound) => Err(Error::pem(of_key, "it holds no private key")),
             key => key.map_err(|error| Error::pem(of_key, error)),
@@ -162,7 +185,11 @@ impl Pem {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // The same over a reload, so that sessions can be resumed.
         config.ticketer = Arc::clone(tickets);
-        Ok(Arc::new(config))
+        Ok(Current {
+            config: Arc::new(config),
+            expires,
+            pem: self,
+        })
     }
 }
 

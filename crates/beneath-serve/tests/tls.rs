@@ -18,10 +18,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use beneath_serve::{Server, Tls};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use support::{Client, PATIENCE, Running, at_once, only, status};
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -157,6 +157,29 @@ fn a_changed_certificate_is_taken_up_and_open_connections_go_on() {
     assert!(!signal.reload().unwrap(), "nothing changed since");
     ask(&mut open);
     assert_eq!(certificate(&open), old);
+}
+
+#[test]
+fn a_certificate_that_has_expired_does_not_take_the_place_of_one_that_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    certify(dir.path());
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let tls = Tls::from_pem_files(&cert, &key).unwrap();
+    assert!(tls.expires().unwrap() > SystemTime::now());
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2019, 1, 1);
+    params.not_after = date_time_ymd(2020, 1, 1);
+    let signing_key = KeyPair::generate().unwrap();
+    std::fs::write(&cert, params.self_signed(&signing_key).unwrap().pem()).unwrap();
+    std::fs::write(&key, signing_key.serialize_pem()).unwrap();
+    let refused = tls.reload().unwrap_err().to_string();
+    assert!(refused.contains("cert.pem: it has expired"), "{refused}");
+    // It may be the clock that is wrong.
+    let expired = Tls::from_pem_files(&cert, &key).unwrap();
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800);
+    assert_eq!(expired.expires(), Some(end));
+    certify(dir.path());
+    assert!(expired.reload().unwrap());
 }
 
 #[test]

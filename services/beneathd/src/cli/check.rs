@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use clap::Args;
 
+use super::output::remark;
 use super::{Common, Failure, catalog};
 use crate::process;
 
@@ -26,11 +28,13 @@ impl Check {
                 Err(Failure::Refused(problem)) => Some(problem),
                 _ => None,
             });
-        let tls = config
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.load().err())
-            .map(|error| format!("tls: {error}"));
+        let tls = config.tls.as_ref().map(|tls| tls.load()).transpose();
+        // Clients will not go on; the service would.
+        let expires = tls.as_ref().ok().and_then(|tls| tls.as_ref()?.expires());
+        if expires.is_some_and(|end| end < SystemTime::now()) {
+            remark("the TLS certificate has expired");
+        }
+        let tls = tls.err().map(|error| format!("tls: {error}"));
         let metrics = config.metrics.and_then(unusable);
         let problems: Vec<_> = roots
             .chain(catalog::problem(&config))
