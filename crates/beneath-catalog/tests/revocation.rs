@@ -267,6 +267,8 @@ fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
     std::thread::sleep(silence);
     assert!(lease.still_held().is_ok(), "while it answers, leases live");
+    let (call, called) = std::sync::mpsc::channel();
+    lease.on_fall(move || call.send(()).unwrap());
 
     // A table that cannot be asked is as good as a store that cannot.
     let foreign = rusqlite::Connection::open(place.database()).unwrap();
@@ -276,6 +278,9 @@ fn when_the_store_is_silent_for_longer_than_the_bound_leases_fall() {
         .unwrap();
     std::thread::sleep(silence);
     assert!(lease.still_held().is_err());
+    called
+        .recv_timeout(Duration::from_secs(5))
+        .expect("whoever waits for a client is called");
     assert!(place.catalog.try_open(&basic("ann"), &id).is_none());
     assert_eq!(
         place.catalog.open(&basic("ann"), &id).unwrap_err().kind(),
