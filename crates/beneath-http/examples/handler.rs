@@ -23,7 +23,9 @@ async fn report(
     head: Parts,
 ) -> Result<Response<FileBody>, StatusCode> {
     let path = RelPath::parse(&name).map_err(|_| StatusCode::NOT_FOUND)?;
-    let file = reports.open(&path).map_err(|_| StatusCode::NOT_FOUND)?;
+    let file = beneath_http::open(&reports, &path)
+        .await
+        .map_err(|_| StatusCode::NOT_FOUND)?;
     Ok(FileResponse::new(file).named(path.file_name()).respond(&head))
 }
 

@@ -21,6 +21,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A handler that must not wait for a disk opens with [`open()`].
+//!
 //! # Promise
 //!
 //! * **Nothing is asked of a name.** Length, validators and bytes come from one descriptor.
@@ -96,6 +98,7 @@ mod etag;
 mod media_type;
 mod multipart;
 mod name;
+mod open;
 mod request;
 mod response;
 #[cfg(feature = "serve-root")]
@@ -108,6 +111,7 @@ pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};
 pub use name::Name;
+pub use open::open;
 pub use request::RequestHead;
 pub use response::FileResponse;
 #[cfg(feature = "serve-root")]
