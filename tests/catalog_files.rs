@@ -7,6 +7,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,13 @@ fn a_service_whose_catalog_was_removed_says_so_once_and_gives_nothing() {
     becomes_not_ready(&service);
     assert_eq!(status(&service, &path), 503);
     let log = service.log();
-    let said = log.lines().filter(|line| line.contains("cannot be asked"));
-    assert_eq!(said.count(), 1, "{log}");
+    let errors = log.lines().filter(|line| line.contains("\"ERROR\""));
+    assert!(errors.clone().count() <= 4, "once by whoever notices: {log}");
+    assert_eq!(
+        errors.filter(|line| line.contains("cannot be asked")).count(),
+        1,
+        "{log}"
+    );
     assert!(log.contains("replaced or removed"), "{log}");
     assert!(!house.path("catalog.db").exists(), "nothing is made in its place");
 }
@@ -88,7 +94,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(&self.0).status());
+        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
     }
 }
 
@@ -118,4 +124,37 @@ fn where_the_disk_is_full_downloads_go_on_and_what_is_in_no_audit_trail_is_said(
     for said in ["the audit trail cannot be written", "in no audit trail"] {
         assert!(log.contains(said), "{log}");
     }
+}
+
+#[test]
+fn a_catalog_for_which_there_was_no_room_is_made_when_there_is() {
+    let house = House::build();
+    let small = Small::mount(house.path("state"));
+    house.configure("catalog = \"sqlite:state/catalog.db\"\n[roots.files]\npath = \"files\"\n");
+    let full = fs::write(small.0.join("fill"), vec![0; 2 << 20]);
+    assert!(full.is_err(), "all of it");
+    let add = ["user", "add", "alice", "--password-stdin"];
+    house.run_with(&add, "secret\n").fails(1, &["catalog.db", "full"]);
+    fs::remove_file(small.0.join("fill")).unwrap();
+    assert_eq!(
+        fs::read_dir(&small.0).unwrap().count(),
+        0,
+        "nothing is left of it"
+    );
+    house.run_with(&add, "secret\n").succeeds();
+}
+
+#[test]
+fn a_link_to_the_catalog_that_comes_to_lead_elsewhere_is_a_catalog_that_was_replaced() {
+    let (house, path) = house();
+    fs::rename(house.path("catalog.db"), house.path("real.db")).unwrap();
+    let link = house.path("catalog.db");
+    symlink("real.db", &link).unwrap();
+    let service = house.serve();
+    assert_eq!(status(&service, &path), 200);
+    fs::copy(house.path("real.db"), house.path("copy.db")).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink("copy.db", &link).unwrap();
+    becomes_not_ready(&service);
+    assert_eq!(status(&service, &path), 503);
 }

@@ -161,6 +161,25 @@ fn durations_beyond_reason_are_named() {
 }
 
 #[test]
+fn a_public_url_is_a_scheme_a_host_and_a_port_that_is_one() {
+    let house = House::build();
+    for (url, code) in [
+        ("https://files.example.org", 0),
+        ("https://files.example.org:8443/files/", 0),
+        ("http://[::1]:8080", 0),
+        ("https://x:99999", 2),
+        ("https://x:", 2),
+        ("https://x@x:443", 2),
+        ("ftp://x", 2),
+    ] {
+        house.configure(&format!(
+            "public_url = {url:?}\n[roots.files]\npath = \"files\"\n"
+        ));
+        assert_eq!(house.run(&["check"]).code, code, "{url}");
+    }
+}
+
+#[test]
 fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
     let house = House::build();
     house.configure("[roots.files]\npath = \"files\"\n\n[limits]\nconections = 5\n");
@@ -173,14 +192,14 @@ fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
 fn check_reports_all_problems_at_once() {
     let house = House::build();
     house.configure(
-        "listen = \"nowhere\"\npublic_url = \"https://x:99999\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
+        "listen = \"nowhere\"\npublic_url = \"https://x@x:443\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
          failed_logins = 0\n[audit]\nretention = \"1s\"\nrecords = 3\n",
     );
     house.run(&["check"]).fails(
         2,
         &[
             "nowhere",
-            "`public_url`: \"https://x:99999\"",
+            "`public_url`: \"https://x@x:443\"",
             "soon",
             "`trusted_proxies`: \"proxy\"",
             "`trusted_proxies`: \"::/0\"",

@@ -1,28 +1,42 @@
 //! [`Complaint`]: what fails a hundred times a second is said once.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// Something that is tried again and again.
 pub(crate) struct Complaint {
     what: &'static str,
-    said: Option<String>,
+    over: &'static str,
+    said: Option<(String, Instant)>,
 }
 
 impl Complaint {
-    /// About `what`, such as "the audit trail cannot be written".
-    pub(crate) const fn new(what: &'static str) -> Self {
-        Self { what, said: None }
+    /// `what` fails, such as "the audit trail cannot be written", and how to say that it is `over`.
+    pub(crate) const fn new(what: &'static str, over: &'static str) -> Self {
+        Self {
+            what,
+            over,
+            said: None,
+        }
     }
 
-    /// Says why if it failed, and not for the same reason as before; and that it is over.
-    pub(crate) fn note<T, E: fmt::Display>(&mut self, tried: &Result<T, E>) {
-        let what = self.what;
-        let said = tried.as_ref().err().map(ToString::to_string);
-        match &said {
-            Some(error) if self.said != said => tracing::error!(error, "{what}"),
-            None if self.said.is_some() => tracing::info!("no longer: {what}"),
-            _ => {}
+    /// Says why if it failed, once a minute if it is always the same; and that it is over.
+    pub(crate) fn note<T>(&mut self, tried: &Result<T, impl fmt::Display>) {
+        match tried {
+            Err(error) => self.fails(error),
+            Ok(_) if self.said.take().is_some() => tracing::info!("{}", self.over),
+            Ok(_) => {}
         }
-        self.said = said;
+    }
+
+    pub(crate) fn fails(&mut self, error: &impl fmt::Display) {
+        let error = error.to_string();
+        let again = |(said, since): &(String, Instant)| *said == error && since.elapsed() < REPEATED;
+        if !self.said.as_ref().is_some_and(again) {
+            tracing::error!(error, "{}", self.what);
+            self.said = Some((error, Instant::now()));
+        }
     }
 }
+
+const REPEATED: Duration = Duration::from_secs(60);

@@ -167,7 +167,7 @@ impl Catalog {
                 (found.link, found.creator),
                 sealed.subject_of_decision(),
                 now,
-            )
+            )?
             .map_err(|refusal| found.denied(refusal))?;
             links::look(snapshot, &found, client, now).map_err(|refusal| found.denied(refusal))?;
             let deadline = serving.feed.deadline(permit.until(), now);

@@ -1,11 +1,13 @@
 //! [`Refusal`]: why there is no lease, for the client in one of five words, for the audit trail in full.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use beneath::ErrorKind;
 
-use crate::store::StoreError;
+use crate::complaint::Complaint;
+use crate::store::{StoreError, lock};
 
 /// Why there is no [`Lease`](crate::Lease).
 ///
@@ -138,7 +140,9 @@ impl std::error::Error for Refusal {}
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the catalog failed");
+        // Whoever is refused because of it asks again, and so do others.
+        static COMPLAINT: Mutex<Complaint> = Mutex::new(Complaint::new("the catalog failed", ""));
+        lock(&COMPLAINT).fails(&error);
         Self::UNAVAILABLE
     }
 }

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use crate::complaint::Complaint;
 use crate::entry::EntrySeq;
 use crate::lease::Decision;
-use crate::refusal::{Reason, Refusal, RefusalKind};
+use crate::refusal::{Reason, Refusal};
 use crate::stop::Stop;
 use crate::store::decide::{self, Ground};
 use crate::store::{Attached, Millis, Revision, Store, StoreError, links, lock, servers};
@@ -190,11 +190,8 @@ impl Feed {
             return Ok(());
         }
         let entry = (&decision.entry.id, decision.entry.seq);
-        match decide::still(snapshot, &decision.ground, entry, now) {
+        match decide::still(snapshot, &decision.ground, entry, now)? {
             Ok(permit) => right.prolong(permit.until(), self.deadline(permit.until(), now)),
-            Err(refusal) if refusal.kind() == RefusalKind::Unavailable => {
-                return Err(StoreError::unreachable(refusal));
-            }
             Err(refusal) => right.fall(refusal.reason()),
         }
         Ok(())
@@ -215,7 +212,10 @@ impl Feed {
         // Some 5 µs each time. Whoever changes something elsewhere waits for it.
         let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
         let mut renewed = Instant::now();
-        let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
+        let mut complaint = Complaint::new(
+            "the catalog cannot be asked, and nothing is served without it",
+            "the catalog can be asked again",
+        );
         self.stop.repeat(pause, || {
             let asked = self.poll();
             complaint.note(&asked);

@@ -29,9 +29,15 @@ impl Serving {
         kept_open: usize,
         retention: Retention,
     ) -> Result<Self, StoreError> {
-        let (feed, watching) = Feed::start(store, bound, remembered)?;
-        let (trail, writing) = Trail::start(store, retention)?;
         let (handles, keeping) = Handles::start(kept_open)?;
+        let trail = Trail::start(store, retention).inspect_err(|_| handles.stop());
+        let (trail, writing) = trail?;
+        // Last of all: from then on changes wait for this process.
+        let feed = Feed::start(store, bound, remembered).inspect_err(|_| {
+            handles.stop();
+            trail.stop();
+        });
+        let (feed, watching) = feed?;
         Ok(Self {
             feed,
             trail,

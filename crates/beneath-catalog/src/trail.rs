@@ -9,15 +9,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use crate::complaint::Complaint;
 use crate::error::AdminErrorKind;
 use crate::file_id::FileId;
 use crate::refusal::{Reason, Refusal};
 use crate::revocation::Right;
 use crate::store::retention::{self, Pruned, Retention};
-use crate::store::{Millis, Store, StoreError, audit, links, lock};
+use crate::store::{Attached, Millis, Store, StoreError, audit, links, lock};
 use crate::subject::UserName;
 
 pub(crate) use happened::Happened;
@@ -211,10 +209,13 @@ impl Trail {
         self.filled.notify_one();
     }
 
-    fn write_all(&self, connection: &Connection, retention: Retention) {
+    fn write_all(&self, connection: &Attached, retention: Retention) {
         let (mut batch, mut pending) = (Queue::default(), Pending::default());
         let mut left = Pruned::Some;
-        let mut complaint = Complaint::new("the audit trail cannot be written");
+        let mut complaint = Complaint::new(
+            "the audit trail cannot be written",
+            "the audit trail can be written again",
+        );
         loop {
             let idle = pending.is_empty() && left != Pruned::Some;
             self.fill(&mut batch, &mut pending, if idle { IDLE } else { PAUSE });
@@ -265,7 +266,7 @@ impl Trail {
     }
 
     /// In short transactions: whoever changes something waits for none of them long. What could not be written stays pending.
-    fn write(&self, connection: &Connection, pending: &mut Pending) -> Result<(), StoreError> {
+    fn write(&self, connection: &Attached, pending: &mut Pending) -> Result<(), StoreError> {
         if pending.ended || pending.dropped > 0 {
             let mut ended = Vec::new();
             let written = in_transaction(connection, || {
@@ -323,7 +324,7 @@ fn take(mut queue: MutexGuard<'_, Queue>, batch: &mut Queue, pending: &mut Pendi
 }
 
 /// What cannot be removed now is removed later.
-fn prune(connection: &Connection, retention: Retention, batches: usize) -> Pruned {
+fn prune(connection: &Attached, retention: Retention, batches: usize) -> Pruned {
     for _ in 0..batches {
         match in_transaction(connection, || retention::prune(connection, retention)) {
             Ok(Pruned::Some) => {}
@@ -334,7 +335,7 @@ fn prune(connection: &Connection, retention: Retention, batches: usize) -> Prune
 }
 
 fn in_transaction<T>(
-    connection: &Connection,
+    connection: &Attached,
     act: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -345,7 +346,7 @@ fn in_transaction<T>(
     if done.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
-    done
+    done.map_err(|error| connection.explain(error))
 }
 
 /// Some 4 MB, with what they are about.

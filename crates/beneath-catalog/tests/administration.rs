@@ -288,7 +288,7 @@ fn a_token_that_expired_since_somebody_logged_in_counts_no_more() {
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);
     place.write("a", "x");
-    let ttl = Duration::from_secs(1);
+    let ttl = Duration::from_secs(3);
     let shown = place.bearer("pub", ttl);
     let principal = place.catalog.authenticate(&shown).unwrap();
     let administration = place.catalog.administration(&principal);

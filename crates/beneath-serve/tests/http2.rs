@@ -454,7 +454,7 @@ fn an_abort_resets_the_stream_and_the_connection_goes_on() {
 fn a_handler_that_panics_resets_its_stream_and_no_other() {
     let server = Running::start(Limits::default());
     let mut client = Frames::new(&server, &[]);
-    client.get(1, "/slow/300");
+    client.get(1, "/slow/1000");
     client.get(3, "/panic/expected");
     assert_eq!(client.until(RST_STREAM).stream, 3);
     assert_eq!(client.body_of(1), b"late");

@@ -439,9 +439,7 @@ fn parse_catalog(text: &str, folder: &Path) -> Result<StoreUrl, String> {
 fn parse_public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let valid = url.parse::<http::Uri>().is_ok_and(|uri| {
-        let plain_host = uri
-            .authority()
-            .is_some_and(|authority| authority.as_str() == authority.host() || is_host_and_port(authority));
+        let plain_host = uri.authority().is_some_and(is_host_and_port);
         matches!(uri.scheme_str(), Some("http" | "https")) && plain_host && uri.query().is_none()
     }) && !url.contains('#');
     valid.then(|| url.to_owned()).ok_or_else(|| {
@@ -449,10 +447,11 @@ fn parse_public_url(text: &str) -> Result<String, String> {
     })
 }
 
-/// No user, and a port that is one.
+/// No user, and a port, if any, that is one.
 fn is_host_and_port(authority: &http::uri::Authority) -> bool {
-    let host = authority.as_str().strip_prefix(authority.host());
-    host.is_some() && authority.port_u16().is_some()
+    let (whole, host) = (authority.as_str(), authority.host());
+    let with_port = authority.port_u16().map(|port| format!("{host}:{port}"));
+    whole == host || with_port.is_some_and(|with_port| whole == with_port)
 }
 
 /// From an hour to a century.

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::StoreError;
+use super::sqlite::metadata;
 
 /// The database, its log and the index of that, by identity. A backup that is restored, a state directory that is cleaned up: SQLite
 /// goes on with the files it has open, whatever lies in their place, and everybody else with what lies there.
@@ -19,59 +20,77 @@ use super::StoreError;
 /// Source: <https://www.sqlite.org/howtocorrupt.html>, §2.2 and §1.4.
 pub(crate) struct Anchor {
     files: [(PathBuf, Identity); 3],
+    /// When somebody looked last.
     lost: AtomicBool,
 }
 
 /// Device and inode.
-type Identity = (u64, u64);
+pub(super) type Identity = (u64, u64);
 
 /// A connection that changes nothing once the files are others, not even when it is closed.
 pub(crate) struct Attached {
     connection: Connection,
-    anchor: Option<Arc<Anchor>>,
+    anchor: Arc<Anchor>,
 }
 
 impl Anchor {
-    /// Of a database that this process has open and has read from, so that its log is there.
-    pub(super) fn new(database: &Path) -> io::Result<Self> {
-        // SQLite follows links, and keeps its other files beside what they lead to.
-        let database = canonical(database)?;
+    /// Of a database that was `opened` and read from, so that its log is there.
+    ///
+    /// # Errors
+    ///
+    /// If it is another by now, or cannot be looked at.
+    pub(super) fn new(database: &Path, opened: Identity) -> Result<Self, StoreError> {
         let beside = |suffix: &str| {
-            let mut name = OsString::from(&database);
+            // SQLite follows links, and keeps its other files beside what they lead to.
+            let mut name = OsString::from(canonical(database)?);
             name.push(suffix);
             let name = PathBuf::from(name);
-            Ok::<_, io::Error>((name.clone(), identity(&name)?))
+            Ok((name.clone(), identity(&name)?))
         };
-        Ok(Self {
-            files: [beside("")?, beside("-wal")?, beside("-shm")?],
+        let others = beside("-wal").and_then(|log| Ok([log, beside("-shm")?]));
+        let [log, index] = others.map_err(|error: io::Error| StoreError::unreachable(error))?;
+        let this = Self {
+            // By the name that everybody opens it by: a link in it may come to lead elsewhere.
+            files: [(database.to_owned(), opened), log, index],
             lost: AtomicBool::new(false),
-        })
+        };
+        this.look()?;
+        Ok(this)
     }
 
     /// Looks whether they are still there: some 2 µs.
     ///
     /// # Errors
     ///
-    /// Once they are not, for ever.
+    /// If they are not, or cannot be looked at.
     pub(crate) fn look(&self) -> Result<(), StoreError> {
-        let are_there = || {
-            self.files
-                .iter()
-                .all(|(name, was)| identity(name).is_ok_and(|is| is == *was))
-        };
-        if !self.lost.load(Ordering::Relaxed) && !are_there() {
-            self.lost.store(true, Ordering::Relaxed);
-        }
-        self.held()
+        let looked = self
+            .files
+            .iter()
+            .try_for_each(|(name, was)| match identity(name) {
+                Ok(is) if is == *was => Ok(()),
+                Ok(_) => Err(StoreError::Lost),
+                Err(error) if is_gone(&error) => Err(StoreError::Lost),
+                Err(error) => Err(StoreError::unreachable(error)),
+            });
+        self.lost.store(looked.is_err(), Ordering::Relaxed);
+        looked
     }
 
     /// Whether they were, when somebody looked last.
     pub(crate) fn held(&self) -> Result<(), StoreError> {
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(StoreError::Lost);
+        match self.lost.load(Ordering::Relaxed) {
+            true => self.look(),
+            false => Ok(()),
         }
-        Ok(())
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 impl Attached {
@@ -81,25 +100,22 @@ impl Attached {
         connection.commit_hook(Some(move || hook.look().is_err()))?;
         let this = Self {
             connection,
-            anchor: Some(Arc::clone(anchor)),
+            anchor: Arc::clone(anchor),
         };
         anchor.look()?;
         Ok(this)
     }
 
-    #[cfg(test)]
-    pub(super) fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self {
-            connection: Connection::open_in_memory()?,
-            anchor: None,
-        })
+    /// Why something failed: a commit that the hook refused says only that it was refused.
+    pub(crate) fn explain(&self, error: StoreError) -> StoreError {
+        self.anchor.look().err().unwrap_or(error)
     }
 }
 
 impl Drop for Attached {
     /// The last one to be closed would write its log into the database.
     fn drop(&mut self) {
-        if self.anchor.as_ref().is_some_and(|anchor| anchor.look().is_err()) {
+        if self.anchor.look().is_err() {
             let _ = self
                 .connection
                 .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
@@ -121,16 +137,79 @@ impl DerefMut for Attached {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the operator's own database: SQLite's locks on it would end when an opened one is closed"
-)]
-fn identity(file: &Path) -> io::Result<Identity> {
-    let metadata = std::fs::metadata(file)?;
+pub(super) fn identity(file: &Path) -> io::Result<Identity> {
+    let metadata = metadata(file)?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the operator's own database")]
 fn canonical(file: &Path) -> io::Result<PathBuf> {
     file.canonicalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database with a log, its anchor, and one more connection to it.
+    fn attached(directory: &Path) -> (PathBuf, Connection, Arc<Anchor>, Attached) {
+        let database = directory.join("catalog.db");
+        let first = Connection::open(&database).unwrap();
+        first
+            .execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x)")
+            .unwrap();
+        let anchor = Arc::new(Anchor::new(&database, identity(&database).unwrap()).unwrap());
+        let attached = Attached::new(Connection::open(&database).unwrap(), &anchor).unwrap();
+        (database, first, anchor, attached)
+    }
+
+    #[test]
+    fn nothing_is_committed_once_any_of_the_files_is_gone_or_another() {
+        for suffix in ["", "-wal", "-shm"] {
+            for replaced in [false, true] {
+                let directory = tempfile::tempdir().unwrap();
+                let (database, _first, _, attached) = attached(directory.path());
+                attached.execute("INSERT INTO t VALUES (1)", []).unwrap();
+                let file = PathBuf::from(format!("{}{suffix}", database.display()));
+                std::fs::remove_file(&file).unwrap();
+                if replaced {
+                    std::fs::write(&file, "").unwrap();
+                }
+                let refused = attached.execute("INSERT INTO t VALUES (2)", []).unwrap_err();
+                assert!(
+                    matches!(attached.explain(refused.into()), StoreError::Lost),
+                    "{suffix}"
+                );
+                let rows = attached.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+                assert_eq!(rows, Ok(1), "{suffix}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_there_now_is_not_taken_for_what_was_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, _first, anchor, _attached) = attached(directory.path());
+        let was = identity(&database).unwrap();
+        std::fs::rename(&database, directory.path().join("old")).unwrap();
+        std::fs::write(&database, "").unwrap();
+        assert!(Attached::new(Connection::open_in_memory().unwrap(), &anchor).is_err());
+        assert!(Anchor::new(&database, was).is_err());
+    }
+
+    #[test]
+    fn a_link_that_comes_to_lead_elsewhere_is_seen_and_one_that_leads_back_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, _first, ..) = attached(directory.path());
+        let link = directory.path().join("link.db");
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        let anchor = Anchor::new(&link, identity(&database).unwrap()).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::fs::write(&link, "").unwrap();
+        assert!(matches!(anchor.look(), Err(StoreError::Lost)));
+        assert!(matches!(anchor.held(), Err(StoreError::Lost)));
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        assert!(anchor.held().is_ok());
+    }
 }

@@ -72,27 +72,25 @@ pub(crate) fn link_allows(
     (link, creator): (i64, Option<UserId>),
     (entry, owner): (EntrySeq, Option<UserId>),
     now: Millis,
-) -> Result<Permit, Refusal> {
-    const REFUSED: Refusal = Refusal::not_found(Reason::UnknownLink);
+) -> Result<Result<Permit, Refusal>, StoreError> {
+    const REFUSED: Result<Permit, Refusal> = Err(Refusal::not_found(Reason::UnknownLink));
     let sql = "SELECT expires FROM links WHERE id = ?1 AND entry = ?2";
     let expires: Option<i64> = statement(snapshot, sql)?
         .query_row((link, entry.0), |row| row.get(0))
-        .optional()
-        .map_err(StoreError::from)?;
-    let expires = expires
-        .map(Millis)
-        .filter(|expires| *expires > now)
-        .ok_or(REFUSED)?;
+        .optional()?;
+    let Some(expires) = expires.map(Millis).filter(|expires| *expires > now) else {
+        return Ok(REFUSED);
+    };
     if let Some(creator) = creator {
-        let creator = user_by_id(snapshot, creator)?
-            .filter(|user| user.enabled)
-            .ok_or(REFUSED)?;
+        let Some(creator) = user_by_id(snapshot, creator)?.filter(|user| user.enabled) else {
+            return Ok(REFUSED);
+        };
         let owns = owner == Some(creator.id) && creator.role >= Role::Publisher;
         if !owns && creator.role != Role::Admin {
-            return Err(REFUSED);
+            return Ok(REFUSED);
         }
     }
-    Ok(Permit { until: Some(expires) })
+    Ok(Ok(Permit { until: Some(expires) }))
 }
 
 /// Whether what was decided before would be again; the entry may be gone by now.
@@ -101,20 +99,21 @@ pub(crate) fn still(
     ground: &Ground,
     (id, entry): (&FileId, EntrySeq),
     now: Millis,
-) -> Result<Permit, Refusal> {
+) -> Result<Result<Permit, Refusal>, StoreError> {
     let (link, creator) = match *ground {
         Ground::User { user, epoch, token } => {
             let (_, decided) = decide(snapshot, (user, epoch, token), id, now, |_| Ok(()))?;
-            return decided.map(|((), permit)| permit);
+            return Ok(decided.map(|((), permit)| permit));
         }
         Ground::Link { link, creator } => (link, creator),
     };
-    let owner: Option<i64> = statement(snapshot, "SELECT owner FROM entries WHERE seq = ?1")?
+    let owner: Option<Option<i64>> = statement(snapshot, "SELECT owner FROM entries WHERE seq = ?1")?
         .query_row([entry.0], |row| row.get(0))
-        .optional()
-        .map_err(StoreError::from)?
-        .ok_or(Refusal::not_found(Reason::UnknownFile))?;
-    link_allows(snapshot, (link, creator), (entry, owner.map(UserId)), now)
+        .optional()?;
+    match owner {
+        Some(owner) => link_allows(snapshot, (link, creator), (entry, owner.map(UserId)), now),
+        None => Ok(Err(Refusal::not_found(Reason::UnknownFile))),
+    }
 }
 
 fn token_expiry(snapshot: &Connection, token: TokenId) -> Result<Option<Millis>, StoreError> {

@@ -1,7 +1,7 @@
 //! The seam to whatever keeps the catalog. Embedded SQLite, so far: another store is one more file here.
 //!
-//! `sqlite` knows connections and transactions, `readers` how many there may be, `anchor` of which files; the others hold the questions, each in the
-//! words of the catalog.
+//! `sqlite` knows connections and transactions, `readers` how many there may be, `anchor` of which files; the others hold the
+//! questions, each in the words of the catalog.
 
 mod anchor;
 mod readers;
@@ -84,7 +84,7 @@ impl StoreUrl {
     ///
     /// # Errors
     ///
-    /// [`Denied`](crate::ConnectErrorKind::Denied), for want of permission to write to its directory.
+    /// [`Denied`](crate::ConnectErrorKind::Denied), if nothing can be written to its directory.
     pub fn may_be_made(&self) -> Result<(), ConnectError> {
         place::may_be_made(&self.0)
     }

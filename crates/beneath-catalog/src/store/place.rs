@@ -31,14 +31,17 @@ pub(crate) fn keep_apart(catalog: &Path, name: &RootName, root: &Root) -> Result
 
 /// As [`StoreUrl::may_be_made`](super::StoreUrl::may_be_made).
 pub(crate) fn may_be_made(catalog: &Path) -> Result<(), ConnectError> {
-    let directory = catalog.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory_of(catalog).unwrap_or(Path::new("."));
     let access = Access::WRITE_OK | Access::EXEC_OK;
-    rustix::fs::accessat(CWD, directory.unwrap_or(Path::new(".")), access, AtFlags::EACCESS).map_err(
-        |errno| {
-            let detail = format_args!("nothing can be made in its directory: {errno}");
-            ConnectError::new(catalog, ConnectErrorKind::Denied, detail)
-        },
-    )
+    rustix::fs::accessat(CWD, directory, access, AtFlags::EACCESS).map_err(|errno| {
+        let detail = format_args!("nothing can be made in its directory: {errno}");
+        ConnectError::new(catalog, ConnectErrorKind::Denied, detail)
+    })
+}
+
+/// As it is named: none where that is the name alone.
+fn directory_of(catalog: &Path) -> Option<&Path> {
+    catalog.parent().filter(|parent| !parent.as_os_str().is_empty())
 }
 
 /// What else is missing, if the catalog is.
@@ -47,8 +50,7 @@ pub(crate) fn may_be_made(catalog: &Path) -> Result<(), ConnectError> {
     reason = "the operator's own directory, to say what is wrong"
 )]
 pub(crate) fn explain(error: ConnectError, catalog: &Path) -> ConnectError {
-    let directory = catalog.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match directory {
+    match directory_of(catalog) {
         Some(directory) if error.kind() == ConnectErrorKind::Missing && !directory.is_dir() => {
             let detail = format_args!("there is no directory {}", directory.display());
             ConnectError::new(catalog, ConnectErrorKind::NoDirectory, detail)

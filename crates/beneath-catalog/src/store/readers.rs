@@ -3,9 +3,6 @@
 use std::ops::Deref;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use rusqlite::Connection;
-
-use super::anchor::Attached;
 use super::sqlite::{StoreError, lock};
 
 /// As many connections as the machine has use for, opened when they are needed. Who finds none free waits for one.
@@ -13,35 +10,37 @@ use super::sqlite::{StoreError, lock};
 /// There is a bound because SQLite keeps the descriptor of a connection that is closed for as long as others lock the file
 /// (<https://www.sqlite.org/src/file/src/os_unix.c>, "Posix Advisory Locking"): what a flood of first logins opened, the
 /// process would not get back.
-pub(crate) struct Readers {
+pub(crate) struct Readers<C> {
     most: usize,
-    pool: Mutex<Pool>,
+    pool: Mutex<Pool<C>>,
     /// A connection was put back, or closed.
     returned: Condvar,
 }
 
-#[derive(Default)]
-struct Pool {
-    idle: Vec<Attached>,
+struct Pool<C> {
+    idle: Vec<C>,
     /// Those in use and the idle ones.
     open: usize,
 }
 
 /// A connection that is closed when this is dropped, unless it is put back.
-pub(crate) struct Reader<'a> {
-    connection: Attached,
-    place: Place<'a>,
+pub(crate) struct Reader<'a, C> {
+    connection: C,
+    place: Place<'a, C>,
 }
 
 /// One of those that may be open.
-struct Place<'a>(&'a Readers);
+struct Place<'a, C>(&'a Readers<C>);
 
-impl Readers {
+impl<C> Readers<C> {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             most: (2 * cores).clamp(4, 8),
-            pool: Mutex::default(),
+            pool: Mutex::new(Pool {
+                idle: Vec::new(),
+                open: 0,
+            }),
             returned: Condvar::new(),
         }
     }
@@ -50,8 +49,8 @@ impl Readers {
     /// is in use will do.
     pub(crate) fn take(
         &self,
-        connect: impl FnOnce() -> Result<Attached, StoreError>,
-    ) -> Result<Reader<'_>, StoreError> {
+        connect: impl FnOnce() -> Result<C, StoreError>,
+    ) -> Result<Reader<'_, C>, StoreError> {
         let mut connect = Some(connect);
         let mut failed = None;
         let mut pool = lock(&self.pool);
@@ -84,7 +83,7 @@ impl Readers {
     }
 }
 
-impl Reader<'_> {
+impl<C> Reader<'_, C> {
     /// For the next who asks.
     pub(crate) fn put_back(self) {
         let Self { connection, place } = self;
@@ -95,15 +94,15 @@ impl Reader<'_> {
     }
 }
 
-impl Deref for Reader<'_> {
-    type Target = Connection;
+impl<C> Deref for Reader<'_, C> {
+    type Target = C;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &C {
         &self.connection
     }
 }
 
-impl Drop for Place<'_> {
+impl<C> Drop for Place<'_, C> {
     fn drop(&mut self) {
         lock(&self.0.pool).open -= 1;
         // Whoever could not open one has to know whether there is one to wait for.
@@ -119,14 +118,19 @@ mod tests {
 
     use super::*;
 
-    fn readers(most: usize) -> Readers {
+    fn readers(most: usize) -> Readers<()> {
         Readers {
             most,
             ..Readers::new()
         }
     }
 
-    fn failing() -> Result<Attached, StoreError> {
+    #[expect(clippy::unnecessary_wraps, reason = "as one that could fail")]
+    fn connect() -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn failing() -> Result<(), StoreError> {
         Err(StoreError::Lost)
     }
 
@@ -138,7 +142,7 @@ mod tests {
                 scope.spawn(|| {
                     let reader = readers.take(|| {
                         opened.fetch_add(1, SeqCst);
-                        Attached::in_memory()
+                        connect()
                     });
                     thread::sleep(Duration::from_millis(5));
                     asked.fetch_add(1, SeqCst);
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn who_cannot_open_one_waits_for_one_that_is_in_use() {
         let readers = readers(3);
-        let first = readers.take(Attached::in_memory).unwrap();
+        let first = readers.take(connect).unwrap();
         thread::scope(|scope| {
             let second = scope.spawn(|| readers.take(failing).map(Reader::put_back));
             thread::sleep(Duration::from_millis(20));
@@ -166,7 +170,7 @@ mod tests {
     fn who_cannot_open_one_where_there_is_none_is_told_so() {
         let readers = readers(3);
         assert!(readers.take(failing).is_err());
-        let first = readers.take(Attached::in_memory).unwrap();
+        let first = readers.take(connect).unwrap();
         thread::scope(|scope| {
             let second = scope.spawn(|| readers.take(failing).map(Reader::put_back));
             thread::sleep(Duration::from_millis(20));
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn one_that_is_not_put_back_makes_room_for_another() {
         let readers = readers(1);
-        drop(readers.take(Attached::in_memory).unwrap());
-        assert!(readers.take(Attached::in_memory).is_ok());
+        drop(readers.take(connect).unwrap());
+        assert!(readers.take(connect).is_ok());
     }
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, RenameFlags, linkat, renameat_with};
+use rustix::io::Errno;
 
-use super::anchor::{Anchor, Attached};
+use super::anchor::{Anchor, Attached, identity};
 use super::readers::{Reader, Readers};
 use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
 
@@ -20,7 +21,7 @@ use crate::error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind};
 pub(crate) struct Store {
     path: PathBuf,
     anchor: Arc<Anchor>,
-    readers: Readers,
+    readers: Readers<Attached>,
     writer: Mutex<Attached>,
 }
 
@@ -50,27 +51,21 @@ pub(crate) enum Missing {
 
 impl Store {
     pub(crate) fn open(path: &Path, missing: Missing) -> Result<Self, ConnectError> {
-        let made = match missing {
-            Missing::Create => create(path)?,
-            Missing::Fail => Made::Nothing,
-        };
-        let mut writer = connect(path)?;
-        let since = Instant::now();
-        while recognise(path, &writer)? == Found::Nothing && made == Made::Nothing {
-            // Somebody else may be making it at this moment.
-            if missing == Missing::Fail || since.elapsed() > MAKING {
-                let detail = "it is empty; remove it for a new one to be made";
-                return Err(ConnectError::new(path, ConnectErrorKind::NotACatalog, detail));
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let path = &std::path::absolute(path)
+            .map_err(|error| ConnectError::new(path, ConnectErrorKind::Failed, error))?;
+        if missing == Missing::Create {
+            make(path)?;
         }
+        let opened = identity(path).map_err(|error| ConnectError::new(path, kind_of_io(&error), error))?;
+        let mut writer = connect(path)?;
+        recognise(path, &writer)?;
         set_up_file(&writer)
             .and_then(|()| migrate(&mut writer))
             // So that the log is there.
             .and_then(|()| writer.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
             .map_err(|error| connect_error(path, &error))?;
         let failed = |error: &dyn fmt::Display| ConnectError::new(path, ConnectErrorKind::Failed, error);
-        let anchor = Arc::new(Anchor::new(path).map_err(|error| failed(&error))?);
+        let anchor = Arc::new(Anchor::new(path, opened).map_err(|error| failed(&error))?);
         let writer = Attached::new(writer, &anchor).map_err(|error| failed(&error))?;
         Ok(Self {
             path: path.to_owned(),
@@ -116,7 +111,7 @@ impl Store {
         Ok(answer)
     }
 
-    fn reader(&self) -> Result<Reader<'_>, StoreError> {
+    fn reader(&self) -> Result<Reader<'_, Attached>, StoreError> {
         self.anchor.held()?;
         self.readers.take(|| self.connection())
     }
@@ -190,32 +185,61 @@ pub(crate) fn statement<'c>(
     Ok(connection.prepare_cached(sql)?)
 }
 
-/// What lies where the catalog should.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Catalog,
-    /// A file of nothing.
-    Nothing,
+/// Makes an empty catalog that only its owner may read, unless there is something already: whole, under another name, so that
+/// nobody ever sees half of one.
+fn make(path: &Path) -> Result<(), ConnectError> {
+    let failed = |error: io::Error| ConnectError::new(path, kind_of_io(&error), error);
+    match identity(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(_) => return Ok(()),
+    }
+    let draft = Draft::new(path).map_err(failed)?;
+    let mut connection = connect(&draft.0)?;
+    migrate(&mut connection).map_err(|error| connect_error(path, &error))?;
+    drop(connection);
+    draft.publish(path).map_err(failed)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Made {
-    File,
-    Nothing,
+/// A catalog under a name that nobody opens; removed when this is dropped.
+struct Draft(PathBuf);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own database, made exclusively: not a served file"
+)]
+impl Draft {
+    fn new(path: &Path) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("-new-{:016x}", u64::from_ne_bytes(random)));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(&name)?;
+        Ok(Self(name.into()))
+    }
+
+    /// Under its own name, and so that it is there after a power failure. Somebody else's stays, if it was made meanwhile.
+    fn publish(self, path: &Path) -> io::Result<()> {
+        let renamed = renameat_with(CWD, &self.0, CWD, path, RenameFlags::NOREPLACE);
+        // Not every file system has that.
+        let named = renamed.or_else(|errno| match errno {
+            Errno::INVAL => linkat(CWD, &self.0, CWD, path, AtFlags::empty()),
+            errno => Err(errno),
+        });
+        match named {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let directory = path.parent().unwrap_or(path);
+        std::fs::File::open(directory)?.sync_all()
+    }
 }
 
-/// Makes an empty file that only its owner may read, unless there is one already.
-fn create(path: &Path) -> Result<Made, ConnectError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the operator's own database, made exclusively: not a served file"
-    )]
-    match options.open(path) {
-        Ok(_) => Ok(Made::File),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Nothing),
-        Err(error) => Err(ConnectError::new(path, kind_of_io(&error), error)),
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -231,7 +255,7 @@ fn connect(path: &Path) -> Result<Connection, ConnectError> {
 }
 
 /// Looks before writing anything: another program's file stays as it is.
-fn recognise(path: &Path, connection: &Connection) -> Result<Found, ConnectError> {
+fn recognise(path: &Path, connection: &Connection) -> Result<(), ConnectError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables = "SELECT count(*) FROM sqlite_schema";
     // Of one snapshot: somebody else may be making the catalog at this moment.
@@ -253,11 +277,14 @@ fn recognise(path: &Path, connection: &Connection) -> Result<Found, ConnectError
             ConnectErrorKind::Newer,
             format!("its schema is {version}, and this program knows {newest}"),
         ),
-        (APPLICATION, 1.., 1..) => return Ok(Found::Catalog),
+        (APPLICATION, 1.., 1..) => return Ok(()),
         (0, 0, 0) if (1..SQLITE_HEADER).contains(&length(path)?) => {
             (ConnectErrorKind::NotACatalog, "it is no database".to_owned())
         }
-        (0, 0, 0) => return Ok(Found::Nothing),
+        (0, 0, 0) => (
+            ConnectErrorKind::NotACatalog,
+            "it is empty; remove it for a new one to be made".to_owned(),
+        ),
         _ => (
             ConnectErrorKind::NotACatalog,
             "it is a database of another program".to_owned(),
@@ -354,7 +381,7 @@ fn connect_error(path: &Path, error: &rusqlite::Error) -> ConnectError {
     clippy::disallowed_methods,
     reason = "the operator's own database: SQLite's locks on it would end when an opened one is closed"
 )]
-fn metadata(path: &Path) -> io::Result<std::fs::Metadata> {
+pub(super) fn metadata(path: &Path) -> io::Result<std::fs::Metadata> {
     std::fs::metadata(path)
 }
 
@@ -436,9 +463,6 @@ impl From<rusqlite::Error> for AdminError {
         StoreError::from(error).into()
     }
 }
-
-/// For so long another process may be making the catalog.
-const MAKING: Duration = Duration::from_secs(1);
 
 /// How long a write waits for another process's write. Readers never wait for writers.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -92,7 +92,8 @@ pub(crate) enum Collect {
 pub(crate) struct Checks {
     /// How long to wait before the first read.
     pub(crate) settle: Duration,
-    /// The entity tag promises the very bytes that were there when the file was opened.
+    /// The entity tag promises the very bytes that were there when the file was opened. What is read first shall be of those; of
+    /// what follows see [`FileBody`](super::FileBody).
     pub(crate) strong: bool,
     /// Whether to hash what leaves, so that doubt can be settled by a second reading.
     pub(crate) collect: Collect,

@@ -84,8 +84,8 @@ struct Changed<'a, T> {
 fn effect<T>(change: &Change<T>) {
     if change.unanswered() > 0 {
         remark(&format!(
-            "at least {} running service did not confirm this in time, or could not be asked. It holds there too, since it may not \
-             decide from memory any more; but something is wrong with it",
+            "running services that did not confirm this in time, or could not be asked: {} or more. It holds for them too, since they \
+             may not decide from memory any more; but something is wrong with them",
             change.unanswered()
         ));
     }

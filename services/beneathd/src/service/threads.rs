@@ -65,7 +65,7 @@ impl SharedThreads {
     pub(super) fn new(threads: usize, queue: usize) -> Self {
         Self {
             all: Threads::new(threads, queue),
-            share: (threads / 2, queue / 2),
+            share: (threads.div_ceil(2), queue / 2),
             of: Mutex::default(),
         }
     }
