@@ -34,6 +34,11 @@ impl Coverage {
                 .is_some_and(|range| range.start == 0 && range.end >= length)
     }
 
+    /// How many bytes that are.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|range| range.end - range.start).sum()
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,9 +1,10 @@
 //! Pins: what a file was when it was published, to tell whether it still is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use beneath::{Error, File, Identity, Metadata, RelPath, Root, Version};
 use sha2::{Digest as _, Sha256};
@@ -16,8 +17,30 @@ use crate::store::lock;
 /// Judges opened files by the pin of their entry, and remembers which state of which file has which digest.
 #[derive(Default)]
 pub(crate) struct Pins {
-    digests: Mutex<HashMap<(Identity, Version), [u8; 32]>>,
+    digests: Mutex<Digests>,
+    /// Somebody has read a file.
+    read: Condvar,
 }
+
+#[derive(Default)]
+struct Digests {
+    known: HashMap<State, [u8; 32]>,
+    being_read: HashSet<State>,
+    waiting: usize,
+}
+
+/// Which state of which file.
+type State = (Identity, Version);
+
+/// The reading of one file.
+struct Reading<'a>(&'a Pins, State);
+
+/// How many files are read at once. Each may be large, and whoever asks may be gone.
+const READ_AT_ONCE: usize = 4;
+
+/// How many wait for one that is being read, and for how long: each takes a thread.
+const WAITING: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether whoever asks may wait for the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,18 +81,63 @@ impl Pins {
 
     fn digest(&self, file: &File, patience: Patience) -> Result<[u8; 32], Refusal> {
         let state = (*file.metadata().identity(), *file.metadata().version());
-        if let Some(digest) = lock(&self.digests).get(&state) {
-            return Ok(*digest);
-        }
-        if patience == Patience::None {
-            return Err(Refusal::NOT_IN_MEMORY);
-        }
+        let reading = match self.known_or_mine(state, patience)? {
+            Ok(digest) => return Ok(digest),
+            Err(reading) => reading,
+        };
         let read = digest(file, |_, _| ControlFlow::<Infallible>::Continue(()))?;
         let ControlFlow::Continue(digest) = read;
         let mut digests = lock(&self.digests);
-        make_room(&mut digests);
-        digests.insert(state, digest);
+        make_room(&mut digests.known);
+        digests.known.insert(state, digest);
+        drop(digests);
+        drop(reading);
         Ok(digest)
+    }
+
+    /// The digest of that state, or the task to find it out: one reads, others wait a little for that.
+    fn known_or_mine(
+        &self,
+        state: State,
+        patience: Patience,
+    ) -> Result<Result<[u8; 32], Reading<'_>>, Refusal> {
+        let busy = || Refusal::busy(Reason::BeingRead);
+        let mut digests = lock(&self.digests);
+        let since = Instant::now();
+        loop {
+            if let Some(digest) = digests.known.get(&state) {
+                return Ok(Ok(*digest));
+            }
+            if patience == Patience::None {
+                return Err(Refusal::NOT_IN_MEMORY);
+            }
+            if !digests.being_read.contains(&state) {
+                break;
+            }
+            let left = PATIENCE.saturating_sub(since.elapsed());
+            if left.is_zero() || digests.waiting >= WAITING {
+                return Err(busy());
+            }
+            digests.waiting += 1;
+            digests = match self.read.wait_timeout(digests, left) {
+                Ok((digests, _)) => digests,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+            digests.waiting -= 1;
+        }
+        if digests.being_read.len() >= READ_AT_ONCE {
+            return Err(busy());
+        }
+        digests.being_read.insert(state);
+        Ok(Err(Reading(self, state)))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let Self(pins, state) = self;
+        lock(&pins.digests).being_read.remove(state);
+        pins.read.notify_all();
     }
 }
 

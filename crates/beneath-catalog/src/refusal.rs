@@ -79,6 +79,8 @@ pub enum Reason {
     Throttled,
     /// Too many passwords are being checked at once.
     HashingQueueFull,
+    /// Its content is being read, to see whether it is what was published.
+    BeingRead,
     /// The store could not be asked.
     Store,
     /// The answer is not in memory.

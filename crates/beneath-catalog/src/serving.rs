@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::file_id::FileId;
 use crate::handles::Handles;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::revocation::Feed;
 use crate::store::retention::Retention;
 use crate::store::{Millis, Store, StoreError, lock};
@@ -54,7 +54,11 @@ impl Serving {
         denied: Denied,
     ) -> Refusal {
         let Denied { shown, refusal } = denied;
-        let (actor, file) = shown.map_or((claimed, file), |(actor, file)| (actor, Some(file)));
+        let (actor, file) = match refusal.kind() {
+            // Nothing was looked at, and whoever is not heard goes on for as long as they like: that is one record.
+            RefusalKind::TooManyAttempts { .. } => (Actor::Unknown, None),
+            _ => shown.map_or((claimed, file), |(actor, file)| (actor, Some(file))),
+        };
         self.trail.add(Event {
             at: Millis::now(),
             actor,

@@ -213,7 +213,7 @@ const fn is_invisible(letter: char) -> bool {
     )
 }
 
-const MAX_NAME: usize = 128;
+pub(crate) const MAX_NAME: usize = 128;
 
 macro_rules! text {
     ($($name:ident)*) => {$(

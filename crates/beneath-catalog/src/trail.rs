@@ -174,8 +174,13 @@ impl Trail {
     }
 
     pub(crate) fn add(&self, event: Event) {
+        // What strangers try leaves room for what others do.
+        let room = match event.actor {
+            Actor::Claimed(_) | Actor::Unknown => MAX_QUEUED / 2,
+            Actor::User(_) | Actor::Link(_) => MAX_QUEUED,
+        };
         let mut queue = lock(&self.queue);
-        if queue.events.len() >= MAX_QUEUED {
+        if queue.events.len() >= room {
             queue.dropped += 1;
             return;
         }

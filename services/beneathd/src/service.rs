@@ -21,12 +21,13 @@ use threads::{SharedThreads, Threads};
 const DOWNLOAD_THREADS: usize = 128;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const DOWNLOAD_QUEUE: usize = 1024;
-/// How many administrative acts may be under way, each of which may wait for another process; never the threads of downloads.
+/// How many administrative acts may be under way, each of which may wait for another process; never the threads of downloads. One
+/// user has half of them, so that somebody else can revoke something.
 const ADMINISTRATION_THREADS: usize = 16;
 /// How many of them may wait.
 const ADMINISTRATION_QUEUE: usize = 256;
-/// How many files may be published at once: each may be hashed whole, and a revocation does not wait for that, nor does another
-/// publisher.
+/// How many files may be hashed at once to be published, which may take long: no revocation waits for that. One publisher has one of
+/// these threads.
 const PUBLISHING_THREADS: usize = 4;
 /// How many publications may wait.
 const PUBLISHING_QUEUE: usize = 64;
@@ -37,7 +38,7 @@ pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS + ADMINISTRATION_THR
 pub(crate) struct Service {
     catalog: Arc<Catalog>,
     downloads: Threads,
-    administration: Threads,
+    administration: SharedThreads,
     publishing: SharedThreads,
     pub(crate) metrics: Metrics,
     proxies: Proxies,
@@ -48,8 +49,8 @@ impl Service {
         Self {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
-            administration: Threads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE),
-            publishing: SharedThreads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE),
+            administration: SharedThreads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE, 2),
+            publishing: SharedThreads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE, PUBLISHING_THREADS),
             metrics: Metrics::new(log),
             proxies,
         }
@@ -123,7 +124,11 @@ impl Service {
 
 /// The one place where the true reason is written down; the client gets a constant.
 fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
-    tracing::info!(%what, reason = ?refusal.reason(), "refused");
+    // Whoever is not heard goes on for as long as they like.
+    match refusal.kind() {
+        RefusalKind::TooManyAttempts { .. } => tracing::debug!(%what, "too many attempts"),
+        _ => tracing::info!(%what, reason = ?refusal.reason(), "refused"),
+    }
     match refusal.kind() {
         RefusalKind::Unauthenticated => Rejection::Unauthorized,
         RefusalKind::NotFound => Rejection::NotFound,

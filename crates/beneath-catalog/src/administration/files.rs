@@ -90,6 +90,11 @@ impl Publication {
         self
     }
 
+    /// What it is to be bound to.
+    pub const fn pin(&self) -> Pin {
+        self.pin
+    }
+
     /// In whose name the operator publishes. A user always owns what they publish.
     #[must_use]
     pub fn owned_by(mut self, owner: UserName) -> Self {
@@ -235,7 +240,8 @@ impl Administration<'_> {
             Role::Publisher,
             "change",
             id,
-            Takes::Nothing,
+            // The old name and type are in the memory of whoever serves it.
+            Takes::Rights,
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
                 files::change(writing, &entry, name, media_type)?;

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
+use rusqlite::Connection;
+
 use super::{Acting, Administration, Change, Listing, Page, Takes};
 use crate::credential::Password;
 use crate::credential::record::Stored;
 use crate::error::{AdminError, AdminErrorKind};
-use crate::store::{Millis, Writing, audit, decide, users};
+use crate::store::{Millis, audit, decide, users};
 use crate::subject::{GroupName, Principal, Role, UserId, UserName};
 
 /// A user, for whoever administers users.
@@ -87,10 +89,13 @@ impl Administration<'_> {
         &self,
         name: &UserName,
         password: &Password,
-        whose: impl FnOnce(&Writing<'_>, &Acting) -> Result<UserId, AdminError>,
+        whose: impl Fn(&Connection, &Acting) -> Result<UserId, AdminError>,
     ) -> Result<Change<()>, AdminError> {
         let object = format!("user:{name}");
         self.permitted(Role::Reader, "user.password", &object)?;
+        // Before anything is hashed, which is what costs.
+        self.ask(Role::Reader, |snapshot, acting| whose(snapshot, acting))
+            .inspect_err(|error| self.record_failure("user.password", &object, error))?;
         let record = self.record(password)?;
         self.act(
             Role::Reader,
@@ -267,7 +272,7 @@ fn parse_htpasswd(text: &str) -> Result<Vec<(UserName, &str)>, AdminError> {
         .collect()
 }
 
-fn account(snapshot: &rusqlite::Connection, user: decide::User) -> Result<Account, AdminError> {
+fn account(snapshot: &Connection, user: decide::User) -> Result<Account, AdminError> {
     Ok(Account {
         groups: users::groups_of(snapshot, user.id)?,
         name: user.name,

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::error::ParseError;
-use crate::subject::{Principal, compose};
+use crate::subject::{MAX_NAME, Principal, compose};
 use crate::trail::Actor;
 
 /// What a request shows to prove who it is from. Made from a header field, judged only by the
@@ -85,8 +85,9 @@ impl Credentials {
     /// Who they say they are, for the audit trail.
     pub(crate) fn claims(&self) -> Actor {
         match &self.shown {
-            Shown::Basic { user, .. } => Actor::Claimed(user.clone()),
-            Shown::Bearer(_) | Shown::Malformed => Actor::Unknown,
+            Shown::Basic { user, .. } if user.len() <= MAX_NAME => Actor::Claimed(user.clone()),
+            // No user has so long a name.
+            Shown::Basic { .. } | Shown::Bearer(_) | Shown::Malformed => Actor::Unknown,
         }
     }
 

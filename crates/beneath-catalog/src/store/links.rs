@@ -113,6 +113,7 @@ pub(crate) fn begin(
     wanted: &Wanted<'_>,
     now: Millis,
 ) -> Result<Option<Begun>, StoreError> {
+    count_lapsed(writing, wanted, now)?;
     let of = match wanted.bytes.end - wanted.bytes.start >= wanted.size {
         true => whole(writing, wanted, now)?,
         false => part(writing, wanted, now)?,
@@ -140,6 +141,35 @@ pub(crate) fn begin(
     );
     let transfer = statement(writing, sql)?.query_row(row, |row| row.get(0))?;
     Ok(Some(Begun { of, transfer }))
+}
+
+/// Uses that were broken off are given back when their clients have not gone on in time; who a client is, it says itself. So
+/// what was sent over them is added up, and as often as it is the file, it is a use that counts.
+fn count_lapsed(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT id, covered FROM link_uses WHERE link = ?1 AND client <> ?3 AND held AND NOT completed AND until <= ?2 \
+         AND NOT {RUNNING} AND length(covered) > 0 ORDER BY id"
+    );
+    let mut statement = statement(writing, &sql)?;
+    let lapsed = statement.query_map((wanted.found.link, now.0, wanted.client), |row| {
+        let covered = Coverage::from_bytes(row.get_ref(1)?.as_blob()?);
+        Ok((row.get::<_, i64>(0)?, covered.len()))
+    })?;
+    let lapsed: Vec<_> = lapsed.collect::<Result<_, _>>()?;
+    let (mut sent, mut counted) = (0_u64, Vec::new());
+    for (of, bytes) in lapsed {
+        sent = sent.saturating_add(bytes);
+        counted.push(of);
+        if sent >= wanted.size {
+            let sql = "UPDATE link_uses SET completed = id = ?2, covered = x'' WHERE id = ?1";
+            let mut statement = super::statement(writing, sql)?;
+            counted
+                .drain(..)
+                .try_for_each(|one| statement.execute((one, of)).map(drop))?;
+            sent = 0;
+        }
+    }
+    Ok(())
 }
 
 /// A use of its own; or the one that this client began and broke off, from the start.

@@ -51,6 +51,9 @@ pub(crate) fn set_role(writing: &Connection, user: UserId, role: Role) -> Result
 
 pub(crate) fn set_enabled(writing: &Connection, user: UserId, enabled: bool) -> Result<(), AdminError> {
     statement(writing, "UPDATE users SET enabled = ?2 WHERE id = ?1")?.execute((user.0, enabled))?;
+    if !enabled {
+        remove_tokens(writing, user)?;
+    }
     Ok(())
 }
 
@@ -172,6 +175,9 @@ pub(crate) fn members(
     Ok(members.collect::<Result<_, _>>()?)
 }
 
+/// How many tokens of one user may be alive.
+pub(crate) const MAX_TOKENS: usize = 1000;
+
 pub(crate) fn add_token(
     writing: &Connection,
     user: UserId,
@@ -182,6 +188,10 @@ pub(crate) fn add_token(
     // Those that have expired are nobody's any more.
     statement(writing, "DELETE FROM tokens WHERE user = ?1 AND expires <= ?2")?
         .execute((user.0, created.0))?;
+    // Of too many, those go that would end first.
+    let sql = "DELETE FROM tokens WHERE id IN \
+               (SELECT id FROM tokens WHERE user = ?1 ORDER BY expires DESC, id DESC LIMIT -1 OFFSET ?2)";
+    statement(writing, sql)?.execute((user.0, MAX_TOKENS - 1))?;
     let sql = "INSERT INTO tokens (digest, user, created, expires) VALUES (?1, ?2, ?3, ?4)";
     statement(writing, sql)?.execute((digest, user.0, created.0, expires.0))?;
     Ok(())

@@ -66,6 +66,8 @@ pub(super) struct Request {
     pub(super) offset: u64,
     /// How much is left of the range, at least 1.
     pub(super) left: u64,
+    /// How much to read at most.
+    pub(super) most: u64,
     /// Ask the descriptor again if at least this many bytes come, or fewer than there was room for.
     pub(super) ask_from: u64,
     /// How long to wait first, for the clock of the file system.
@@ -83,7 +85,7 @@ pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Readin
     if let Some(kept) = kept(source, request) {
         return Ok(Reading::Done(kept));
     }
-    let mut buffer = Buffer::for_remaining(request.left);
+    let mut buffer = Buffer::for_remaining(request.left.min(request.most));
     if request.settle.is_zero() {
         match source.file().try_read_at(buffer.as_mut(), request.offset) {
             // No bytes is what the end of the file looks like; whether it is that, a plain read can say.

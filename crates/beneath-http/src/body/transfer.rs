@@ -45,6 +45,7 @@ pub(crate) struct Transfer {
     unasked: u64,
     pending: Option<Pending>,
     settle: Duration,
+    first: u64,
     strong: bool,
     collected: Option<Fingerprint>,
     tail: Option<Tail>,
@@ -88,10 +89,11 @@ pub(crate) enum Collect {
 }
 
 /// What is to be watched while the bytes leave.
-#[derive(Default)]
 pub(crate) struct Checks {
     /// How long to wait before the first read.
     pub(crate) settle: Duration,
+    /// How many bytes to read at most before it is known whether the client takes any.
+    pub(crate) first: u64,
     /// The entity tag promises the very bytes that were there when the file was opened. What is read first shall be of those; of
     /// what follows see [`FileBody`](super::FileBody).
     pub(crate) strong: bool,
@@ -153,6 +155,7 @@ impl Transfer {
             unasked: 0,
             pending: None,
             settle: checks.settle,
+            first: checks.first,
             strong: checks.strong,
             collected: collects.then(Fingerprint::new),
             tail: None,
@@ -258,6 +261,7 @@ impl Transfer {
         Request {
             offset: self.span.next,
             left: self.span.left,
+            most: if self.sent == 0 { self.first } else { u64::MAX },
             ask_from: self.span.left.min(until_asked),
             settle: std::mem::take(&mut self.settle),
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use beneath::{Metadata, Timestamp};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, TRAILER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
 use crate::body::{Checks, Collect, FileBody, Trailers, Transfer};
 use crate::digest;
@@ -24,6 +24,9 @@ const BEING_WRITTEN: Duration = Duration::from_secs(10);
 
 /// Up to this length in bytes, the sockets take the body in before much can happen to an older file: it is not hashed.
 const GONE_AT_ONCE: u64 = 1024 * 1024;
+
+/// Of an HTTP/2 stream the first bytes are read before its window is known, and a connection has many streams.
+const FIRST_OF_A_STREAM: u64 = 8 * 1024;
 
 /// The longest body that is hashed for a second reading, in bytes: reading it again must not hold a thread for minutes.
 const MAX_READ_AGAIN: u64 = 1024 * 1024 * 1024;
@@ -107,6 +110,10 @@ impl<R: RequestHead> Answer<'_, R> {
                 Some(range) if range.len() > GONE_AT_ONCE => Collect::WhileSlow,
                 _ => Collect::Never,
             },
+            first: match self.request.version() {
+                Version::HTTP_2 => FIRST_OF_A_STREAM,
+                _ => u64::MAX,
+            },
             strong: !self.fields.etag.is_weak(),
             expected: None,
             trailers: self.trailers(),
@@ -123,7 +130,7 @@ impl<R: RequestHead> Answer<'_, R> {
             return None;
         }
         Some(match version {
-            http::Version::HTTP_11 => Trailers::Instead,
+            Version::HTTP_11 => Trailers::Instead,
             _ => Trailers::Beside,
         })
     }

@@ -93,8 +93,18 @@ impl Printed<'_> {
             self.reason.map(ToOwned::to_owned),
             self.address.map(|address| format!("from {address}")),
         ];
-        let line = [at.as_str(), actor, event, object, outcome].map(ToOwned::to_owned);
+        let line = [at.as_str(), actor, event, object, outcome].map(column);
         let line: Vec<_> = line.into_iter().chain(known.into_iter().flatten()).collect();
-        line.join("  ").escape_debug().to_string()
+        line.join("  ")
+    }
+}
+
+/// What holds white space that could be taken for the end of the column is quoted.
+fn column(text: &str) -> String {
+    let escaped = text.escape_debug();
+    if text.contains("  ") || text.contains(|c: char| c.is_whitespace() && c != ' ') {
+        format!("\"{escaped}\"")
+    } else {
+        escaped.to_string()
     }
 }

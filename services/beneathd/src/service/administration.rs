@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use beneath_catalog::{AdminError, Administration, Change, Credentials, Entry, Principal, Publication};
+use beneath_catalog::{AdminError, Administration, Change, Credentials, Entry, Pin, Principal, Publication};
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, refuse};
@@ -28,8 +28,9 @@ impl Service {
         act: impl FnOnce(Administration<'_>) -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, Problem> {
         let catalog = Arc::clone(&self.catalog);
+        let actor = principal.name().clone();
         let work = move || act(catalog.administration(&principal));
-        Ok(self.administration.run(work).await??)
+        Ok(self.administration.run(&actor, work).await??)
     }
 
     /// Publishes a file. What has to be read for that is read no further when the request was reset. (HTTP/1 has no such thing: who
@@ -43,6 +44,10 @@ impl Service {
         let gone = CancellationToken::new();
         let _awaited = gone.clone().drop_guard();
         let publisher = principal.name().clone();
+        let threads = match publication.pin() {
+            Pin::Content => &self.publishing,
+            Pin::Path | Pin::Identity => &self.administration,
+        };
         let work = move || {
             let administration = catalog.administration(&principal);
             administration.publish_with_progress(&publication, |_, _| match gone.is_cancelled() {
@@ -50,6 +55,6 @@ impl Service {
                 false => ControlFlow::Continue(()),
             })
         };
-        self.publishing.run(&publisher, work).await
+        threads.run(&publisher, work).await
     }
 }

@@ -61,11 +61,11 @@ impl Threads {
 }
 
 impl SharedThreads {
-    /// Half of the threads, and of the queue, are the share of one.
-    pub(super) fn new(threads: usize, queue: usize) -> Self {
+    /// Of `users`, each has their share.
+    pub(super) fn new(threads: usize, queue: usize, users: usize) -> Self {
         Self {
             all: Threads::new(threads, queue),
-            share: (threads.div_ceil(2), queue / 2),
+            share: (threads.div_ceil(users), queue / users),
             of: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use beneath_catalog::{Credentials, Principal};
 use beneath_serve::Peer;
+use http::StatusCode;
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
 
@@ -25,7 +26,7 @@ pub(super) struct Editor {
     pub(super) if_match: Option<IfMatch>,
 }
 
-/// Came with a password: may get a token.
+/// Came with a password, and not from a page of another site: may get a token.
 pub(super) struct Login(pub(super) Principal);
 
 impl FromRequestParts<Arc<Service>> for Reader {
@@ -78,6 +79,15 @@ impl FromRequestParts<Arc<Service>> for Login {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        // A browser attaches a password that it knows to whatever asks (Fetch Metadata Request Headers, W3C).
+        if parts
+            .headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "cross-site")
+        {
+            let detail = "a page of another site may not log in";
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        }
         let shown = auth::credentials_by(Scheme::Basic, &parts.headers);
         authenticate(parts, service, shown, Offer::Basic).await.map(Self)
     }
