@@ -159,6 +159,8 @@ fn whoever_only_looks_takes_nothing() {
         ("GET", "If-Match: \"another\"\r\n".to_owned(), 412),
         ("GET", "Sec-Purpose: prefetch;prerender\r\n".to_owned(), 503),
         ("GET", "Purpose: preview\r\n".to_owned(), 503),
+        ("HEAD", "Purpose: preview\r\n".to_owned(), 200),
+        ("OPTIONS", String::new(), 405),
         ("GET", "User-Agent: WhatsApp/2.23.20.0\r\n".to_owned(), 503),
         (
             "GET",
@@ -168,7 +170,10 @@ fn whoever_only_looks_takes_nothing() {
     ];
     for (method, more, status) in &looks {
         // HEAD knows no ranges (RFC 9110 §14.2).
-        assert_eq!(ask(method, more).status, *status, "{method} {more}");
+        let answer = ask(method, more);
+        assert_eq!(answer.status, *status, "{method} {more}");
+        let referrer = answer.field("referrer-policy");
+        assert_eq!(referrer, Some("no-referrer"), "{method} {more}");
     }
     shop.counts(&link, 0);
     let whole = ask("GET", "Range: bytes=0-1,5-9\r\nUser-Agent: somebody else\r\n");

@@ -254,3 +254,24 @@ fn a_cursor_stays_good_while_things_are_added_and_removed() {
     assert_eq!((seen(&third), &third["next"]), (vec![], &Value::Null));
     assert_eq!(seen(&page(&Value::Null))[0], newer);
 }
+
+#[test]
+fn a_new_type_is_what_is_served_once_the_change_was_answered() {
+    let world = World::new();
+    let owner = world.api("owner");
+    let id = publish(&owner);
+    let granted = world.basic("granted");
+    let media_type = || {
+        let answer = granted.call("GET", &format!("/f/{id}"), None);
+        answer.field("content-type").map(ToOwned::to_owned)
+    };
+    for round in 0..20 {
+        let new = format!("application/x-{round}");
+        let _ = media_type();
+        let path = format!("/api/v1/files/{id}");
+        let fields = "If-Match: *\r\nContent-Type: application/json\r\n";
+        let change = json!({"media_type": new}).to_string();
+        assert_eq!(owner.send("PATCH", &path, fields, change).status, 200);
+        assert_eq!(media_type(), Some(new));
+    }
+}

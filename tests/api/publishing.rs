@@ -74,10 +74,10 @@ fn a_change_that_is_not_theirs_is_written_down_whatever_versions_it_names() {
     assert_eq!(found.status, 200);
 }
 
-/// More of them than there are threads for administration, each of which would take a minute.
+/// More of them than there are threads to hash them, each of which would take a minute.
 #[test]
 fn nobody_waits_for_files_that_are_hashed_to_revoke_or_publish_something() {
-    const MANY: usize = 24;
+    const MANY: usize = 16;
     let world = World::new();
     let large = fs::File::create(world.house.path("files/large")).unwrap();
     large.set_len(64 << 30).unwrap();

@@ -151,6 +151,15 @@ mod tests {
         }
         let wait = throttle.wait("ann", address(1)).unwrap();
         assert!((50..=61).contains(&wait.as_secs()), "{wait:?}");
+        // Of those that were on their way already.
+        for _ in 0..100 {
+            throttle.failed("ann", address(1));
+        }
+        let wait = throttle.wait("ann", address(1)).unwrap();
+        assert!(
+            (50..=61).contains(&wait.as_secs()),
+            "no longer than that: {wait:?}"
+        );
     }
 
     #[test]
@@ -200,6 +209,30 @@ mod tests {
             throttle.failed("ann", address(1));
         }
         assert!(throttle.wait("ann", address(1)).is_some());
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_spelling_is_that_address() {
+        let throttle = Throttle::new(RATE);
+        for name in ["a", "b", "c"] {
+            throttle.failed(name, Some("::ffff:192.0.2.1".parse().unwrap()));
+        }
+        assert!(throttle.wait("d", address(1)).is_some());
+        assert_eq!(
+            throttle.wait("d", Some("::ffff:192.0.2.2".parse().unwrap())),
+            None
+        );
+    }
+
+    #[test]
+    fn however_many_names_are_tried_the_memory_of_them_is_bounded() {
+        let throttle = Throttle::new(RATE);
+        for name in 0..100_000 {
+            throttle.failed(&name.to_string(), address(1));
+            throttle.succeeded(&name.to_string(), address(1));
+        }
+        assert!(lock(&throttle.buckets).len() <= 1 << 16);
+        assert!(lock(&throttle.known).len() <= 1 << 16);
     }
 
     #[test]

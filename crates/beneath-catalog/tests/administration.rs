@@ -259,6 +259,77 @@ fn each_role_does_what_it_may_and_no_more() {
 }
 
 #[test]
+fn users_groups_and_the_trail_are_for_administrators_only() {
+    let place = Place::new();
+    for (name, role) in [("pub", Role::Publisher), ("ann", Role::Reader)] {
+        place.add_user_as(name, role);
+    }
+    let _ = place.operator().add_group(&group("g")).unwrap();
+    type Act = fn(&Administration<'_>) -> Option<AdminErrorKind>;
+    fn refused<T>(result: Result<T, beneath_catalog::AdminError>) -> Option<AdminErrorKind> {
+        result.err().map(|error| error.kind())
+    }
+    let acts: [(&str, Act); 17] = [
+        ("add user", |a| {
+            refused(a.add_user(&user("new"), &password("x"), Role::Reader))
+        }),
+        ("import", |a| {
+            refused(a.import_htpasswd("new:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=", Role::Reader))
+        }),
+        ("role", |a| refused(a.set_role(&user("ann"), Role::Reader))),
+        ("enable", |a| refused(a.enable_user(&user("ann")))),
+        ("disable", |a| refused(a.disable_user(&user("ann")))),
+        ("remove user", |a| refused(a.remove_user(&user("ann")))),
+        ("users", |a| refused(a.users(Page::default()))),
+        ("add group", |a| refused(a.add_group(&group("new")))),
+        ("join", |a| refused(a.join_group(&group("g"), &user("ann")))),
+        ("leave", |a| refused(a.leave_group(&group("g"), &user("ann")))),
+        ("remove group", |a| refused(a.remove_group(&group("g")))),
+        ("groups", |a| refused(a.groups())),
+        ("groups by page", |a| refused(a.groups_page(Page::default()))),
+        ("group", |a| refused(a.group(&group("g")))),
+        ("members", |a| refused(a.members(&group("g"), Page::default()))),
+        ("trail", |a| refused(a.audit(None, None, 1))),
+        ("files of a path", |a| {
+            refused(a.files_at(&root_name("files"), &RelPath::parse("a").unwrap()))
+        }),
+    ];
+    for name in ["pub", "ann"] {
+        let principal = logged_in(&place, name);
+        for (what, act) in acts {
+            let did = act(&place.catalog.administration(&principal));
+            assert_eq!(did, Some(AdminErrorKind::Refused), "{name}: {what}");
+        }
+    }
+}
+
+#[test]
+fn nobody_but_an_administrator_sees_another_user_or_ends_their_tokens() {
+    let place = Place::new();
+    for (name, role) in [("pub", Role::Publisher), ("ann", Role::Reader)] {
+        place.add_user_as(name, role);
+    }
+    place.add_user("bob");
+    let (bob, hour) = (user("bob"), Duration::from_secs(3600));
+    let token = place.operator().create_token(&bob, hour).unwrap().into_value();
+    for name in ["pub", "ann"] {
+        let principal = logged_in(&place, name);
+        let acting = place.catalog.administration(&principal);
+        for (what, error) in [
+            ("see", acting.user(&bob).unwrap_err()),
+            ("one token", acting.revoke_token(token.reveal()).unwrap_err()),
+            ("all tokens", acting.revoke_tokens(&bob).unwrap_err()),
+        ] {
+            assert_eq!(error.kind(), AdminErrorKind::NotFound, "{name}: {what}");
+        }
+        let created = acting.create_token(&bob, hour).unwrap_err();
+        assert_eq!(created.kind(), AdminErrorKind::Refused, "{name}");
+    }
+    let shown = Credentials::bearer(token.reveal().as_bytes());
+    place.catalog.authenticate(&shown).unwrap();
+}
+
+#[test]
 fn a_role_counts_as_it_is_when_the_act_is_done_not_when_somebody_logged_in() {
     let place = Place::new();
     place.add_user_as("pub", Role::Publisher);
@@ -281,6 +352,38 @@ fn a_role_counts_as_it_is_when_the_act_is_done_not_when_somebody_logged_in() {
         administration.publish(&publication("a")).unwrap_err().kind(),
         AdminErrorKind::Refused
     );
+}
+
+#[test]
+fn a_user_who_was_disabled_has_no_tokens_when_they_are_enabled_again() {
+    let place = Place::new();
+    place.add_user("ann");
+    let bearer = place.bearer("ann", Duration::from_secs(60));
+    assert!(place.catalog.authenticate(&bearer).is_ok());
+    drop(place.operator().disable_user(&user("ann")).unwrap());
+    drop(place.operator().enable_user(&user("ann")).unwrap());
+    assert!(place.catalog.authenticate(&bearer).is_err());
+    assert!(place.catalog.authenticate(&basic("ann")).is_ok());
+}
+
+#[test]
+fn of_too_many_tokens_of_one_user_those_go_that_would_end_first() {
+    let place = Place::new();
+    place.add_user("ann");
+    let soonest = place.bearer("ann", Duration::from_secs(60));
+    let store = rusqlite::Connection::open(place.database()).unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) \
+                INSERT INTO tokens (digest, user, created, expires) \
+                SELECT randomblob(32), user, created, expires + 1000000 + i FROM n, (SELECT * FROM tokens LIMIT 1)";
+    assert_eq!(store.execute(many, []).unwrap(), 999);
+    assert!(place.catalog.authenticate(&soonest).is_ok());
+    let newest = place.bearer("ann", Duration::from_secs(3600));
+    assert!(place.catalog.authenticate(&soonest).is_err());
+    assert!(place.catalog.authenticate(&newest).is_ok());
+    let alive: u64 = store
+        .query_row("SELECT count(*) FROM tokens", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(alive, 1000);
 }
 
 #[test]
@@ -349,10 +452,19 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
         .change(&id, Some(b"c"), None)
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale, "grants are part of it");
-    let stale = place.operator().at_version([version]).unpublish(&id).unwrap_err();
-    assert_eq!(stale.kind(), AdminErrorKind::Stale);
-    let version = place.operator().file(&id).unwrap().entry.version();
-    drop(place.operator().at_version([version]).unpublish(&id).unwrap());
+    let stale = place.operator().at_version([version]);
+    for refused in [
+        stale.unpublish(&id).unwrap_err(),
+        stale.grant(&id, &subject("user:ann"), None).unwrap_err(),
+        stale.revoke(&id, &subject("user:ann")).unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), AdminErrorKind::Stale);
+    }
+    let version = || place.operator().file(&id).unwrap().entry.version();
+    let before = version();
+    let _ = place.operator().revoke(&id, &subject("user:ann")).unwrap();
+    assert!(version() > before, "what is taken back is part of it");
+    drop(place.operator().at_version([version()]).unpublish(&id).unwrap());
 }
 
 #[test]
@@ -732,6 +844,9 @@ fn whoever_is_named_twice_in_a_publication_is_granted_what_both_say_or_nothing()
         assert_eq!(refused.field(), Some("grants"));
         assert!(refused.to_string().contains("user:ann"), "{refused}");
     }
+    let past = SystemTime::now() - Duration::from_secs(1);
+    let refused = twice([Some(past); 2]).unwrap_err();
+    assert_eq!(refused.field(), Some("grants"), "it ended before it began");
     let published = twice([Some(soon); 2]).unwrap().into_value();
     assert_eq!(place.operator().file(published.id()).unwrap().grants.len(), 1);
 }

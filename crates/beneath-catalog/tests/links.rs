@@ -73,7 +73,36 @@ const NO: Result<u64, RefusalKind> = Err(RefusalKind::NotFound);
 #[test]
 fn what_is_more_than_a_look_takes_a_use_and_what_resumes_takes_no_second() {
     let whole = 0..SIZE;
-    let cases: [(&str, u64, &[Step]); 11] = [
+    let piece = ("a", 0..90_000, Ok(90_000));
+    let pieces = |first: Step, last: Step| {
+        let between = std::iter::repeat_n(piece.clone(), 7);
+        std::iter::once(first)
+            .chain(between)
+            .chain([last])
+            .collect::<Vec<_>>()
+    };
+    let over = || ("a", 0..90_000, NO);
+    let cases: [(&str, u64, &[Step]); 15] = [
+        (
+            "eight times as much as there is, in pieces",
+            1,
+            &pieces(piece.clone(), over()),
+        ),
+        (
+            "as much after a look",
+            1,
+            &[vec![("a", 0..1, Ok(1))], pieces(piece.clone(), over())].concat(),
+        ),
+        (
+            "as much after it was broken off",
+            1,
+            &pieces(("a", whole.clone(), Ok(90_000)), over()),
+        ),
+        (
+            "more than one client may look at",
+            0,
+            &[("a", 0..65_537, Ok(65_537)), ("b", whole.clone(), NO)],
+        ),
         (
             "completed",
             1,
@@ -248,6 +277,29 @@ fn a_claim_is_good_for_one_transfer() {
     let (lease, claim) = look(&place.catalog, &secret, "two").unwrap();
     drop(lease);
     place.catalog.take_use(&claim, 0..SIZE).unwrap_err();
+}
+
+/// Who a client is, it says itself.
+#[test]
+fn what_left_to_clients_that_did_not_come_back_counts_as_often_as_it_is_the_file() {
+    let (place, id) = place_with(Options::default().link_grace(GRACE));
+    let secret = link(&place, &id, 1);
+    for client in ["one", "two"] {
+        assert_eq!(counted(&place, &id), 0);
+        let lease = ask(&place.catalog, &secret, client, 0..SIZE - 1).unwrap();
+        send(&place, lease, SIZE - 1);
+        std::thread::sleep(GRACE);
+    }
+    assert!(ask(&place.catalog, &secret, "three", SIZE - 1..SIZE).is_err());
+    assert!(download(&place, &secret, "three").is_err());
+    assert_eq!(counted(&place, &id), 1);
+    // Less than the file does not count.
+    let (place, id) = place_with(Options::default().link_grace(GRACE));
+    let secret = link(&place, &id, 1);
+    let lease = download(&place, &secret, "one").unwrap();
+    send(&place, lease, SIZE / 2);
+    std::thread::sleep(GRACE);
+    assert!(download(&place, &secret, "two").is_ok());
 }
 
 #[test]

@@ -63,6 +63,40 @@ fn what_a_file_that_was_written_over_means_depends_on_the_pin() {
     }
 }
 
+/// Each of them takes a thread of whoever serves.
+#[test]
+fn however_many_ask_for_content_that_has_to_be_read_it_is_read_once_and_few_wait_for_that() {
+    const MANY: usize = 64;
+    let place = Place::new();
+    place.add_user("ann");
+    let large = std::fs::File::create(place.files().join("large")).unwrap();
+    large.set_len(512 << 20).unwrap();
+    let publication = publication("large").pinned(Pin::Content);
+    let published = place
+        .operator()
+        .publish(&publication.to(subject("user:ann"), None));
+    let id = *published.unwrap().value().id();
+    drop(place.catalog.open(&basic("ann"), &id).unwrap());
+    large.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let busy = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| match place.catalog.open(&basic("ann"), &id) {
+                Ok(_) => {}
+                Err(refusal) => {
+                    assert_eq!(refusal.reason(), Reason::BeingRead);
+                    busy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(busy.into_inner() >= MANY - 1 - 16, "the others did not wait");
+    assert!(
+        place.catalog.try_open(&basic("ann"), &id).is_some(),
+        "it is known now"
+    );
+}
+
 #[test]
 fn a_transfer_of_pinned_content_is_cut_when_that_is_written_over() {
     let (place, id) = pinned(Pin::Content);

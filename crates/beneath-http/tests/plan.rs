@@ -508,6 +508,21 @@ fn a_date_in_if_range_is_strong_only_when_exact_and_two_seconds_old() {
 }
 
 #[test]
+fn if_range_holds_one_tag_and_nothing_after_it() {
+    for (text, plan_is_part) in [
+        ("\"x\"", true),
+        ("\"x\", \"y\"", false),
+        ("\"x\"y", false),
+        ("W/\"x\"", false),
+    ] {
+        let tag = EntityTag::parse(b"\"x\"").unwrap();
+        let current = Representation::new(LEN, tag, None, now());
+        let plan = planned(&current, &[(RANGE, "bytes=1-"), (IF_RANGE, text)]);
+        assert_eq!(matches!(plan, Plan::Part(_)), plan_is_part, "{text}");
+    }
+}
+
+#[test]
 fn a_file_from_before_1970_has_no_date_to_compare() {
     let tag = EntityTag::parse(b"\"x\"").unwrap();
     let current = Representation::new(LEN, tag, Some(UNIX_EPOCH - Duration::from_secs(1)), now());

@@ -124,6 +124,10 @@ mod tests {
             (Version::HTTP_2, "https://a/", &["a", "a"], false),
             (Version::HTTP_2, "/", &[], false),
             (Version::HTTP_2, "/", &["a"], true),
+            (Version::HTTP_2, "/", &["a/b"], false),
+            (Version::HTTP_2, "https://u@a/", &[], false),
+            (Version::HTTP_2, "https://u@a/", &["u@a"], false),
+            (Version::HTTP_10, "http://u@a/", &[], false),
         ] {
             assert_eq!(request(version, uri, hosts), fine, "{version:?} {uri} {hosts:?}");
         }

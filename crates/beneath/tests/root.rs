@@ -119,6 +119,11 @@ fn a_root_further_down_keeps_policy_and_backend_and_cannot_look_up() {
         ErrorKind::Escape
     );
 
+    let strict = root_with(folder.path(), Policy::default().owner(Owner::Is(nobody())));
+    let below = strict.open_root(&path("d")).unwrap();
+    assert_eq!(below.policy(), strict.policy());
+    assert_eq!(below.open(&path("g")).unwrap_err().kind(), ErrorKind::Refused);
+
     for backend in [Forced::Openat2, Forced::Walk] {
         let root =
             testing::open_ambient(folder.path(), Policy::default(), backend, ambient_authority()).unwrap();

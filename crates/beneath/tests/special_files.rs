@@ -324,6 +324,14 @@ fn judge(folder: &Path, policy: Policy, allowed: bool) {
                 assert!(!allowed, "refused by {policy:?}");
             }
         }
+        match root.try_open(&path("f")) {
+            Ok(_) => assert!(allowed, "opened in spite of {policy:?}, without waiting"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Refused);
+                assert!(!allowed, "refused by {policy:?}, without waiting");
+            }
+        }
     }
 }
 

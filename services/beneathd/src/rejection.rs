@@ -104,3 +104,42 @@ impl From<Unauthenticated> for Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refusal_is_stored_or_sniffed_and_each_says_what_would_do() {
+        let wait = Duration::from_millis(1500);
+        for (rejection, status, says) in [
+            (Rejection::BadRequest, 400, None),
+            (Rejection::Busy(wait), 503, Some((RETRY_AFTER, "2"))),
+            (Rejection::MethodNotAllowed, 405, Some((ALLOW, "GET, HEAD"))),
+            (Rejection::NotFound, 404, None),
+            (Rejection::TooManyAttempts(wait), 429, Some((RETRY_AFTER, "2"))),
+            (
+                Rejection::Unauthorized,
+                401,
+                Some((WWW_AUTHENTICATE, basic::CHALLENGE)),
+            ),
+            (
+                Rejection::Unauthorized,
+                401,
+                Some((WWW_AUTHENTICATE, bearer::CHALLENGE)),
+            ),
+            (Rejection::Unavailable, 503, Some((RETRY_AFTER, "1"))),
+        ] {
+            let response = rejection.into_response();
+            let fields = response.headers();
+            assert_eq!(response.status(), status, "{rejection:?}");
+            assert_eq!(fields[CACHE_CONTROL], "no-store", "{rejection:?}");
+            assert_eq!(fields[VARY], "authorization", "{rejection:?}");
+            assert_eq!(fields[X_CONTENT_TYPE_OPTIONS], "nosniff", "{rejection:?}");
+            if let Some((name, value)) = says {
+                assert!(fields.get_all(name).iter().any(|it| it == value), "{rejection:?}");
+            }
+        }
+        assert_eq!(Rejection::from(Unauthenticated::Repeated), Rejection::BadRequest);
+    }
+}

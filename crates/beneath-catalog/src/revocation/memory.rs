@@ -242,3 +242,58 @@ pub(crate) fn make_room<K: Hash + Eq, V>(map: &mut HashMap<K, V>) {
 }
 
 const MAX_REMEMBERED: usize = 1 << 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: LoginDigest = LoginDigest::of_token([0; 32]);
+
+    fn login(user: i64) -> Login {
+        Login {
+            user: UserId(user),
+            epoch: 1,
+            token: Some(TokenId(user)),
+            name: "ann".parse().unwrap(),
+            until: Some(Millis(1000)),
+        }
+    }
+
+    /// With one login, and so many more after it.
+    fn memory(more: u8) -> Memory {
+        let mut memory = Memory::new(8);
+        drop(memory.add_login(DIGEST, login(0)));
+        for other in 1..=more {
+            drop(memory.add_login(LoginDigest::of_token([other; 32]), login(other.into())));
+        }
+        memory
+    }
+
+    #[test]
+    fn a_login_is_known_until_its_token_expires() {
+        let memory = memory(0);
+        assert!(memory.login(&DIGEST, || Millis(999)).is_some());
+        assert!(memory.login(&DIGEST, || Millis(1000)).is_none());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_forgotten_on_either_shelf() {
+        let knows = |memory: &Memory| memory.login(&DIGEST, || Millis(0)).is_some();
+        for more in [0, 5] {
+            let mut user = Touched::default();
+            user.users.extend([0]);
+            let mut token = Touched::default();
+            token.tokens.extend([0]);
+            let everything = Touched {
+                everything: true,
+                ..Touched::default()
+            };
+            for touched in [user, token, everything] {
+                let mut memory = memory(more);
+                assert!(knows(&memory), "after {more} more");
+                drop(memory.forget(&touched));
+                assert!(!knows(&memory), "after {more} more");
+            }
+        }
+    }
+}

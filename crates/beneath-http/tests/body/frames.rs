@@ -427,6 +427,19 @@ async fn a_file_that_is_open_once_is_sent_to_several_clients() {
     }
 }
 
+/// It is read before the window of the stream is known, and a connection has a hundred streams.
+#[tokio::test]
+async fn of_an_http_2_stream_little_is_read_before_the_client_has_taken_any() {
+    let fixture = Fixture::new(LEN, Age::Settled);
+    let mut request = Request::new(());
+    *request.version_mut() = http::Version::HTTP_2;
+    let mut body = FileResponse::new(fixture.open()).respond(&request).into_body();
+    let mut bytes = body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec();
+    assert_eq!(bytes.len(), 8 * 1024);
+    assert_eq!(rest(&mut body, &mut bytes).await, Ok(()));
+    assert_eq!(bytes, vec![OLD; LEN]);
+}
+
 #[tokio::test]
 async fn two_hundred_bodies_at_once_share_the_pool_and_each_is_whole() {
     let fixture = Arc::new(Fixture::new(LEN, Age::Fresh));

@@ -96,3 +96,38 @@ fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (scheme, rest) = value.split_at(end);
     Some((scheme, rest.trim_ascii_start()))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(fields: &[&'static str]) -> HeaderMap {
+        let fields = fields.iter().copied().map(HeaderValue::from_static);
+        fields.map(|field| (AUTHORIZATION, field)).collect()
+    }
+
+    #[test]
+    fn one_field_of_a_known_scheme_is_read_and_any_other_refused() {
+        use Unauthenticated::{Absent, Malformed, Repeated};
+        for (fields, basic, bearer) in [
+            (&[][..], Err(Absent), Err(Absent)),
+            (&["Basic YTpi"], Ok(()), Err(Malformed)),
+            (&["bASIC  YTpi"], Ok(()), Err(Malformed)),
+            (&["Bearer abc"], Err(Malformed), Ok(())),
+            (&["bEARER  abc"], Err(Malformed), Ok(())),
+            (&["Basic"], Err(Malformed), Err(Malformed)),
+            (&["Digest YTpi"], Err(Malformed), Err(Malformed)),
+            (&["Basic YTpi", "Basic YTpi"], Err(Repeated), Err(Repeated)),
+            (&["Bearer abc", "Basic YTpi"], Err(Repeated), Err(Repeated)),
+        ] {
+            let headers = headers(fields);
+            let by = |scheme| credentials_by(scheme, &headers).map(drop);
+            assert_eq!(by(Scheme::Basic), basic, "{fields:?}");
+            assert_eq!(by(Scheme::Bearer), bearer, "{fields:?}");
+            assert_eq!(credentials(&headers).map(drop), basic.or(bearer), "{fields:?}");
+            assert_eq!(bearer_token(&headers).map(drop), bearer, "{fields:?}");
+        }
+    }
+}

@@ -108,3 +108,22 @@ fn column(text: &str) -> String {
         escaped.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_column_looks_like_the_end_of_it() {
+        for (text, expected) in [
+            ("user:ann", "user:ann"),
+            ("id user:ann until 2026", "id user:ann until 2026"),
+            ("user:a  done  192.0.2.9", "\"user:a  done  192.0.2.9\""),
+            ("user:a\"  done", "\"user:a\\\"  done\""),
+            ("user:a\u{3000}done", "\"user:a\\u{3000}done\""),
+            ("user:\u{1b}[2J", "user:\\u{1b}[2J"),
+        ] {
+            assert_eq!(column(text), expected);
+        }
+    }
+}
