@@ -229,3 +229,26 @@ fn name_of(snapshot: &Connection, sql: &str, key: &str) -> Result<Option<String>
         .query_row([key], |row| row.get(0))
         .optional()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Missing, Store, decide};
+    use super::*;
+
+    #[test]
+    fn a_password_that_was_changed_while_the_old_one_was_hashed_anew_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("catalog.db"), Missing::Create).unwrap();
+        let ann = "ann".parse().unwrap();
+        let changed = store.write(|writing| {
+            add(writing, &ann, "imported", Role::Reader)?;
+            let user = find(writing, &ann)?;
+            rehash(writing, user, "imported", "hashed anew")?;
+            set_password(writing, user, "changed")?;
+            Ok(rehash(writing, user, "imported", "hashed anew")?)
+        });
+        changed.unwrap();
+        let found = store.read(|snapshot| decide::user(snapshot, "ann")).unwrap();
+        assert_eq!(&*found.unwrap().record, "changed");
+    }
+}
