@@ -206,7 +206,12 @@ fn fresh(owner: &Api, path: &str) -> String {
 fn a_page_of_another_site_gets_no_token_for_the_password_that_a_browser_attaches() {
     let world = World::new();
     let reader = world.basic("granted");
-    for (site, status) in [("cross-site", 403), ("same-origin", 201), ("none", 201)] {
+    for (site, status) in [
+        ("cross-site", 403),
+        ("same-site", 403),
+        ("same-origin", 201),
+        ("none", 201),
+    ] {
         let field = format!("Sec-Fetch-Site: {site}\r\n");
         let answer = reader.send("POST", "/api/v1/tokens", &field, "");
         assert_eq!(answer.status, status, "{site}");

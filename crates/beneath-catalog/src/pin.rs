@@ -38,9 +38,9 @@ struct Reading<'a>(&'a Pins, State);
 /// How many files are read at once. Each may be large, and whoever asks may be gone.
 const READ_AT_ONCE: usize = 4;
 
-/// How many wait for one that is being read, and for how long: each takes a thread.
+/// How many wait for what is being read, and for how long (twice, where memory had decided): each takes a thread.
 const WAITING: usize = 16;
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Whether whoever asks may wait for the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,13 +95,12 @@ impl Pins {
         Ok(digest)
     }
 
-    /// The digest of that state, or the task to find it out: one reads, others wait a little for that.
+    /// The digest of that state, or the task to find it out: one reads, others wait a little for their turn.
     fn known_or_mine(
         &self,
         state: State,
         patience: Patience,
     ) -> Result<Result<[u8; 32], Reading<'_>>, Refusal> {
-        let busy = || Refusal::busy(Reason::BeingRead);
         let mut digests = lock(&self.digests);
         let since = Instant::now();
         loop {
@@ -111,12 +110,12 @@ impl Pins {
             if patience == Patience::None {
                 return Err(Refusal::NOT_IN_MEMORY);
             }
-            if !digests.being_read.contains(&state) {
+            if !digests.being_read.contains(&state) && digests.being_read.len() < READ_AT_ONCE {
                 break;
             }
             let left = PATIENCE.saturating_sub(since.elapsed());
             if left.is_zero() || digests.waiting >= WAITING {
-                return Err(busy());
+                return Err(Refusal::busy(Reason::BeingRead));
             }
             digests.waiting += 1;
             digests = match self.read.wait_timeout(digests, left) {
@@ -124,9 +123,6 @@ impl Pins {
                 Err(poisoned) => poisoned.into_inner().0,
             };
             digests.waiting -= 1;
-        }
-        if digests.being_read.len() >= READ_AT_ONCE {
-            return Err(busy());
         }
         digests.being_read.insert(state);
         Ok(Err(Reading(self, state)))

@@ -143,7 +143,7 @@ impl std::error::Error for Refusal {}
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         // Whoever is refused because of it asks again, and so do others.
-        static COMPLAINT: Mutex<Complaint> = Mutex::new(Complaint::new("the catalog failed", ""));
+        static COMPLAINT: Mutex<Complaint> = Mutex::new(Complaint::new("the catalog failed"));
         lock(&COMPLAINT).fails(&error);
         Self::UNAVAILABLE
     }

@@ -212,13 +212,10 @@ impl Feed {
         // Some 5 µs each time. Whoever changes something elsewhere waits for it.
         let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
         let mut renewed = Instant::now();
-        let mut complaint = Complaint::new(
-            "the catalog cannot be asked, and nothing is served without it",
-            "the catalog can be asked again",
-        );
+        let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
         self.stop.repeat(pause, || {
             let asked = self.poll();
-            complaint.note(&asked);
+            complaint.note(&asked, "the catalog can be asked again");
             // What is valid lapses by itself; that wakes nobody who waits for a client.
             if asked.is_err() && !self.is_current() {
                 self.end(Reason::Store);

@@ -122,6 +122,13 @@ pub(crate) enum Actor {
     Unknown,
 }
 
+impl Actor {
+    /// Has not shown anything.
+    pub(crate) const fn is_stranger(&self) -> bool {
+        matches!(self, Self::Claimed(_) | Self::Unknown)
+    }
+}
+
 /// A refusal, and whom it met over what, as far as that was shown by then.
 pub(crate) struct Denied {
     pub(crate) shown: Option<(Actor, FileId)>,
@@ -175,9 +182,9 @@ impl Trail {
 
     pub(crate) fn add(&self, event: Event) {
         // What strangers try leaves room for what others do.
-        let room = match event.actor {
-            Actor::Claimed(_) | Actor::Unknown => MAX_QUEUED / 2,
-            Actor::User(_) | Actor::Link(_) => MAX_QUEUED,
+        let room = match event.actor.is_stranger() {
+            true => MAX_QUEUED / 2,
+            false => MAX_QUEUED,
         };
         let mut queue = lock(&self.queue);
         if queue.events.len() >= room {
@@ -217,16 +224,13 @@ impl Trail {
     fn write_all(&self, connection: &Attached, retention: Retention) {
         let (mut batch, mut pending) = (Queue::default(), Pending::default());
         let mut left = Pruned::Some;
-        let mut complaint = Complaint::new(
-            "the audit trail cannot be written",
-            "the audit trail can be written again",
-        );
+        let mut complaint = Complaint::new("the audit trail cannot be written");
         loop {
             let idle = pending.is_empty() && left != Pruned::Some;
             self.fill(&mut batch, &mut pending, if idle { IDLE } else { PAUSE });
             let count = pending.records.len();
             let written = self.write(connection, &mut pending);
-            complaint.note(&written);
+            complaint.note(&written, "the audit trail can be written again");
             if batch.stopping {
                 if written.is_err() {
                     let records = pending.records.len();
@@ -305,8 +309,18 @@ impl Pending {
         // Keeps the room for a batch of usual length.
         batch.events.shrink_to(USUAL);
         happened::gather(&mut self.records);
-        let beyond = self.records.len().min(MAX_QUEUED)..;
-        self.dropped += self.records.drain(beyond).map(|record| record.times).sum::<u64>();
+        let mut beyond = self.records.len().saturating_sub(MAX_QUEUED);
+        // Of what strangers tried, if that is enough.
+        for only_strangers in [true, false] {
+            self.records.retain(|record| {
+                let goes = beyond > 0 && (record.event.actor.is_stranger() || !only_strangers);
+                if goes {
+                    beyond -= 1;
+                    self.dropped += record.times;
+                }
+                !goes
+            });
+        }
     }
 
     const fn is_empty(&self) -> bool {

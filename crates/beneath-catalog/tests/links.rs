@@ -285,14 +285,25 @@ fn what_left_to_clients_that_did_not_come_back_counts_as_often_as_it_is_the_file
     let (place, id) = place_with(Options::default().link_grace(GRACE));
     let secret = link(&place, &id, 1);
     for client in ["one", "two"] {
-        assert_eq!(counted(&place, &id), 0);
         let lease = ask(&place.catalog, &secret, client, 0..SIZE - 1).unwrap();
         send(&place, lease, SIZE - 1);
         std::thread::sleep(GRACE);
     }
     assert!(ask(&place.catalog, &secret, "three", SIZE - 1..SIZE).is_err());
     assert!(download(&place, &secret, "three").is_err());
-    assert_eq!(counted(&place, &id), 1);
+    assert!(
+        look(&place.catalog, &secret, "three").is_err(),
+        "and nobody is told otherwise"
+    );
+    // Of more uses, too, no more than one file more than they are.
+    let secret = link(&place, &id, 3);
+    let sent = (0..6).filter(|client| {
+        let lease = ask(&place.catalog, &secret, &client.to_string(), 0..SIZE - 1);
+        let sent = lease.map(|lease| send(&place, lease, SIZE - 1)).is_ok();
+        std::thread::sleep(GRACE);
+        sent
+    });
+    assert_eq!(sent.count(), 4);
     // Less than the file does not count.
     let (place, id) = place_with(Options::default().link_grace(GRACE));
     let secret = link(&place, &id, 1);

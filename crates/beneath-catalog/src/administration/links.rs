@@ -38,7 +38,8 @@ pub struct Link {
     pub expires: SystemTime,
     /// How many downloads it is good for.
     pub uses: u64,
-    /// How many of them were completed.
+    /// How many of them were completed. What was sent to clients that broke off and did not come back takes uses, too, as often as it is
+    /// the file, and is not among these.
     pub completed: u64,
 }
 

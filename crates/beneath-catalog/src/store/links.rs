@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) creator: Option<UserId>,
     pub(crate) file: FileId,
     uses: u64,
+    /// Of the file when it was published, in bytes.
+    size: u64,
 }
 
 /// One transfer over a use of a link.
@@ -70,7 +72,7 @@ pub(crate) fn add(
 }
 
 pub(crate) fn find(snapshot: &Connection, digest: &[u8; 32]) -> Result<Option<Found>, StoreError> {
-    let sql = "SELECT l.id, l.creator, l.uses, e.id FROM links l JOIN entries e ON e.seq = l.entry \
+    let sql = "SELECT l.id, l.creator, l.uses, e.id, e.size FROM links l JOIN entries e ON e.seq = l.entry \
                WHERE l.digest = ?1";
     let found = statement(snapshot, sql)?
         .query_row([digest], |row| {
@@ -80,6 +82,7 @@ pub(crate) fn find(snapshot: &Connection, digest: &[u8; 32]) -> Result<Option<Fo
                 creator: creator.map(UserId),
                 uses: row.get(2)?,
                 file: FileId::from_bytes(row.get(3)?),
+                size: row.get(4)?,
             })
         })
         .optional()?;
@@ -100,7 +103,7 @@ pub(crate) fn look(
         .query_row((found.link, now.0, client), |_| Ok(()))
         .optional()
         .map_err(StoreError::from)?;
-    if own.is_some() || taken(snapshot, found, now)? < found.uses {
+    if own.is_some() || taken(snapshot, found, (client, found.size), now)? < found.uses {
         return Ok(());
     }
     Err(Refusal::not_found(Reason::LinkUsedUp))
@@ -113,7 +116,6 @@ pub(crate) fn begin(
     wanted: &Wanted<'_>,
     now: Millis,
 ) -> Result<Option<Begun>, StoreError> {
-    count_lapsed(writing, wanted, now)?;
     let of = match wanted.bytes.end - wanted.bytes.start >= wanted.size {
         true => whole(writing, wanted, now)?,
         false => part(writing, wanted, now)?,
@@ -143,35 +145,6 @@ pub(crate) fn begin(
     Ok(Some(Begun { of, transfer }))
 }
 
-/// Uses that were broken off are given back when their clients have not gone on in time; who a client is, it says itself. So
-/// what was sent over them is added up, and as often as it is the file, it is a use that counts.
-fn count_lapsed(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<(), StoreError> {
-    let sql = format!(
-        "SELECT id, covered FROM link_uses WHERE link = ?1 AND client <> ?3 AND held AND NOT completed AND until <= ?2 \
-         AND NOT {RUNNING} AND length(covered) > 0 ORDER BY id"
-    );
-    let mut statement = statement(writing, &sql)?;
-    let lapsed = statement.query_map((wanted.found.link, now.0, wanted.client), |row| {
-        let covered = Coverage::from_bytes(row.get_ref(1)?.as_blob()?);
-        Ok((row.get::<_, i64>(0)?, covered.len()))
-    })?;
-    let lapsed: Vec<_> = lapsed.collect::<Result<_, _>>()?;
-    let (mut sent, mut counted) = (0_u64, Vec::new());
-    for (of, bytes) in lapsed {
-        sent = sent.saturating_add(bytes);
-        counted.push(of);
-        if sent >= wanted.size {
-            let sql = "UPDATE link_uses SET completed = id = ?2, covered = x'' WHERE id = ?1";
-            let mut statement = super::statement(writing, sql)?;
-            counted
-                .drain(..)
-                .try_for_each(|one| statement.execute((one, of)).map(drop))?;
-            sent = 0;
-        }
-    }
-    Ok(())
-}
-
 /// A use of its own; or the one that this client began and broke off, from the start.
 fn whole(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Option<i64>, StoreError> {
     let key = (wanted.found.link, now.0, wanted.client, wanted.size);
@@ -185,7 +158,7 @@ fn whole(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Optio
     if let Some((of, true)) = broken_off {
         return spend(writing, of, wanted).map(Some);
     }
-    if taken(writing, wanted.found, now)? >= wanted.found.uses {
+    if taken(writing, wanted.found, (wanted.client, wanted.size), now)? >= wanted.found.uses {
         return Ok(None);
     }
     match broken_off {
@@ -208,7 +181,7 @@ fn part(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<Option
     if let Some((of, true)) = own {
         return spend(writing, of, wanted).map(Some);
     }
-    if taken(writing, wanted.found, now)? >= wanted.found.uses {
+    if taken(writing, wanted.found, (wanted.client, wanted.size), now)? >= wanted.found.uses {
         return Ok(None);
     }
     if let Some((of, _)) = own {
@@ -358,11 +331,30 @@ pub(crate) fn recover(store: &Store, own: &ServerId) -> Result<(), AdminError> {
     Ok(())
 }
 
-fn taken(snapshot: &Connection, found: &Found, now: Millis) -> Result<u64, StoreError> {
+/// How many uses are taken. Those that were broken off are given back when their clients have not gone on in time; but who a client
+/// is, it says itself. So as often as what was sent over them to other clients is the file, one more is taken.
+fn taken(
+    snapshot: &Connection,
+    found: &Found,
+    (client, size): (&[u8; 32], u64),
+    now: Millis,
+) -> Result<u64, StoreError> {
     let sql = format!(
-        "SELECT count(*) FROM link_uses WHERE link = ?1 AND held AND (completed OR until > ?2 OR {RUNNING})"
+        "SELECT completed OR until > ?2 OR {RUNNING}, client <> ?3, covered FROM link_uses WHERE link = ?1 AND held"
     );
-    Ok(statement(snapshot, &sql)?.query_row((found.link, now.0), |row| row.get(0))?)
+    let mut statement = statement(snapshot, &sql)?;
+    let mut uses = statement.query((found.link, now.0, client))?;
+    let (mut taken, mut lapsed) = (0, 0_u64);
+    while let Some(row) = uses.next()? {
+        if row.get(0)? {
+            taken += 1;
+        } else if row.get(1)? {
+            let covered = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+            let covered = Coverage::from_bytes(covered);
+            lapsed = lapsed.saturating_add(covered.len());
+        }
+    }
+    Ok(taken + lapsed / size.max(1))
 }
 
 /// That a transfer over the use is under way; `?2` is now.

@@ -201,7 +201,7 @@ fn make(path: &Path) -> Result<(), ConnectError> {
     draft.publish(path).map_err(failed)
 }
 
-/// A catalog under a name that nobody opens; removed when this is dropped.
+/// A catalog under a name that nobody opens; removed when this is dropped. Who is killed before leaves it.
 struct Draft(PathBuf);
 
 #[expect(
@@ -225,15 +225,24 @@ impl Draft {
         let renamed = renameat_with(CWD, &self.0, CWD, path, RenameFlags::NOREPLACE);
         // Not every file system has that.
         let named = renamed.or_else(|errno| match errno {
-            Errno::INVAL => linkat(CWD, &self.0, CWD, path, AtFlags::empty()),
+            Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => {
+                linkat(CWD, &self.0, CWD, path, AtFlags::empty())
+            }
             errno => Err(errno),
         });
         match named {
+            Err(Errno::EXIST) if identity(path).is_err() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "it is a link to what is not there",
+                ));
+            }
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
         let directory = path.parent().unwrap_or(path);
-        std::fs::File::open(directory)?.sync_all()
+        // One that may be written and not read cannot be asked to.
+        std::fs::File::open(directory).map_or(Ok(()), |directory| directory.sync_all())
     }
 }
 
@@ -258,7 +267,7 @@ fn connect(path: &Path) -> Result<Connection, ConnectError> {
 fn recognise(path: &Path, connection: &Connection) -> Result<(), ConnectError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables = "SELECT count(*) FROM sqlite_schema";
-    // Of one snapshot: somebody else may be making the catalog at this moment.
+    // Of one snapshot: somebody else may be migrating the catalog at this moment.
     let found = connection.unchecked_transaction().and_then(|_snapshot| {
         let application = pragma("application_id")?;
         let version = pragma("user_version")?;

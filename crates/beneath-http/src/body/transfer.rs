@@ -262,7 +262,11 @@ impl Transfer {
             offset: self.span.next,
             left: self.span.left,
             most: if self.sent == 0 { self.first } else { u64::MAX },
-            ask_from: self.span.left.min(until_asked),
+            // At once, where that decides whether anything may leave.
+            ask_from: match self.strong && self.sent == 0 {
+                true => 0,
+                false => self.span.left.min(until_asked),
+            },
             settle: std::mem::take(&mut self.settle),
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Editor {
     pub(super) if_match: Option<IfMatch>,
 }
 
-/// Came with a password, and not from a page of another site: may get a token.
+/// Came with a password, and not from a page from elsewhere: may get a token.
 pub(super) struct Login(pub(super) Principal);
 
 impl FromRequestParts<Arc<Service>> for Reader {
@@ -80,12 +80,9 @@ impl FromRequestParts<Arc<Service>> for Login {
 
     async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
         // A browser attaches a password that it knows to whatever asks (Fetch Metadata Request Headers, W3C).
-        if parts
-            .headers
-            .get("sec-fetch-site")
-            .is_some_and(|site| site == "cross-site")
-        {
-            let detail = "a page of another site may not log in";
+        let site = parts.headers.get("sec-fetch-site");
+        if site.is_some_and(|site| site != "same-origin" && site != "none") {
+            let detail = "a page from elsewhere may not log in";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let shown = auth::credentials_by(Scheme::Basic, &parts.headers);
