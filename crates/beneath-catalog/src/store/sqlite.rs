@@ -131,9 +131,11 @@ impl Store {
         let writing = Writing::begin(lock(&self.writer))?;
         let done = act(&writing)?;
         let revision = writing.commit();
-        // Also if that was committed to what is no catalog by now.
-        self.look()?;
-        Ok((done, revision?))
+        // Committed, perhaps, to what is no catalog by now.
+        match self.look() {
+            Err(StoreError::Lost) => Err(StoreError::Lost.into()),
+            _ => Ok((done, revision?)),
+        }
     }
 }
 
