@@ -18,6 +18,9 @@ use std::process::Stdio;
 use beneath_tests::{Beneathd, House, Outcome, beneathd, http, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+/// Tests run at once.
+const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
 fn quickstart(directory: &Path, more: &[&str]) -> Outcome {
     let mut command = beneathd();
     command.arg("quickstart").arg(directory).args(more);
@@ -27,13 +30,13 @@ fn quickstart(directory: &Path, more: &[&str]) -> Outcome {
 #[test]
 fn quickstart_of_a_missing_directory_names_it() {
     let house = House::build();
-    quickstart(&house.path("missing"), &[]).fails(1, &["missing", "no such file"]);
+    quickstart(&house.path("missing"), &ANY_PORT).fails(1, &["missing", "no such file"]);
 }
 
 #[test]
 fn quickstart_of_a_file_says_that_a_directory_is_needed() {
     let house = House::build();
-    quickstart(&house.path("files/report.txt"), &[]).fails(1, &["report.txt", "directory"]);
+    quickstart(&house.path("files/report.txt"), &ANY_PORT).fails(1, &["report.txt", "directory"]);
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn check_names_an_address_that_is_none_of_this_machine() {
     let plain = "plaintext = \"behind-proxy\"";
     for config in [
         format!("listen = \"192.0.2.1:8080\"\n{plain}"),
-        "[metrics]\nlisten = \"192.0.2.1:8080\"".to_owned(),
+        "listen = \"127.0.0.1:0\"\n[metrics]\nlisten = \"192.0.2.1:8080\"".to_owned(),
     ] {
         house.configure(&format!("{config}\n[roots.files]\npath = \"files\"\n"));
         for command in [&["check"] as &[_], &["serve"]] {
@@ -248,7 +251,9 @@ fn check_names_a_catalog_that_is_damaged() {
 #[test]
 fn check_names_the_directory_that_the_catalog_has_not_got() {
     let house = House::build();
-    house.configure("catalog = \"sqlite:gone/catalog.db\"\n[roots.files]\npath = \"files\"\n");
+    house.configure(
+        "listen = \"127.0.0.1:0\"\ncatalog = \"sqlite:gone/catalog.db\"\n[roots.files]\npath = \"files\"\n",
+    );
     for command in [&["check"] as &[_], &["serve"]] {
         house.run(command).fails(1, &["gone/catalog.db", "no directory"]);
     }

@@ -88,6 +88,7 @@ fn a_service_manager_is_told_when_files_can_be_had_and_when_no_more() {
 #[test]
 fn without_descriptors_it_does_not_pretend_to_serve() {
     let house = House::build();
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     let mut few = std::process::Command::new("sh");
     few.args(["-c", "ulimit -n 24; exec \"$@\"", "sh"]);
     few.arg(beneathd().get_program()).args(["serve", "--config"]);

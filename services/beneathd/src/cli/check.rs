@@ -1,6 +1,5 @@
 //! `beneathd check`: whether the configuration, and then the roots, the catalog and the TLS files it names, can be used.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -53,12 +52,8 @@ impl Check {
     }
 }
 
-/// Why nobody could listen there. The service itself may be doing so now.
+/// Why nobody could listen there, as far as that is the address: its port is the service's, which may be starting now.
 fn unusable(address: SocketAddr) -> Option<String> {
-    match std::net::TcpListener::bind(address) {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            Some(process::cannot_listen(address, &error))
-        }
-        _ => None,
-    }
+    let error = std::net::TcpListener::bind((address.ip(), 0)).err()?;
+    Some(process::cannot_listen(address, &error))
 }
