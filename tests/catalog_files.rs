@@ -16,7 +16,6 @@ use beneath_tests::{Beneathd, House, http};
 /// A house with a file for alice, and its path.
 fn house() -> (House, String) {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     house.add_user("alice");
     let publish = ["publish", "files:report.txt", "--to", "user:alice", "--json"];
     let file = house.run(&publish).published();
@@ -73,7 +72,6 @@ fn a_catalog_of_nothing_is_not_taken_for_a_new_one() {
 #[test]
 fn a_catalog_that_was_not_there_is_made_and_that_is_said() {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     let service = house.serve();
     assert_eq!(status(&service, "/readyz"), 200);
     assert!(service.log().contains("a new, empty one is made"));

@@ -525,7 +525,6 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn what_could_not_be_printed_is_an_error_and_a_reader_who_goes_is_none() {
     let house = House::build();
-    house.configure("[roots.files]\npath = \"files\"\n");
     house.run(&["publish", "files:report.txt"]).succeeds();
     for command in [
         &["list"] as &[_],
@@ -555,7 +554,6 @@ fn what_could_not_be_printed_is_an_error_and_a_reader_who_goes_is_none() {
 #[test]
 fn what_is_not_published_is_named_beside_the_json_too() {
     let house = House::build();
-    house.configure("[roots.files]\npath = \"files\"\n");
     std::os::unix::fs::symlink("report.txt", house.path("files/link")).unwrap();
     let outcome = house.run(&["publish", "files:", "--recursive", "--json", "--yes"]);
     let outcome = outcome.succeeds();
@@ -566,7 +564,6 @@ fn what_is_not_published_is_named_beside_the_json_too() {
 #[test]
 fn no_file_is_published_under_a_name_that_urls_do_not_keep() {
     let house = House::build();
-    house.configure("[roots.files]\npath = \"files\"\n");
     for name in [".", ".."] {
         house
             .run(&["publish", "files:report.txt", "--name", name])

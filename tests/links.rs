@@ -38,7 +38,6 @@ struct Link {
 impl Shop {
     fn open() -> Self {
         let house = House::build();
-        house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
         trees::sparse(&house.path("files/large.bin"), SIZE);
         let publish = |name: &str| house.run(&["publish", name, "--json"]).published().id;
         let (large, small) = (publish("files:large.bin"), publish("files:report.txt"));

@@ -30,7 +30,6 @@ const P99: Duration = Duration::from_millis(250);
 #[test]
 fn downloads_of_known_users_do_not_wait_for_256_logins_at_once() {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     // {SHA} of `password`: cheap to import, and hashed with argon2id at the first login.
     let crowd = (0..CROWD).fold(String::new(), |mut file, number| {
         writeln!(file, "crowd{number}:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=").unwrap();

@@ -22,7 +22,6 @@ use rustix::process::Signal;
 #[test]
 fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     house.add_user("alice");
     house.add_user("bob");
     let file = house
@@ -69,7 +68,6 @@ fn a_file_goes_from_publish_to_download_to_revoke_while_the_service_runs() {
 #[test]
 fn a_service_manager_is_told_when_files_can_be_had_and_when_no_more() {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     let manager = UnixDatagram::bind(house.path("manager")).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let told = || {
@@ -88,7 +86,6 @@ fn a_service_manager_is_told_when_files_can_be_had_and_when_no_more() {
 #[test]
 fn without_descriptors_it_does_not_pretend_to_serve() {
     let house = House::build();
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     let mut few = std::process::Command::new("sh");
     few.args(["-c", "ulimit -n 24; exec \"$@\"", "sh"]);
     few.arg(beneathd().get_program()).args(["serve", "--config"]);
@@ -184,7 +181,6 @@ fn a_transfer_that_is_cut_is_logged_once_whoever_notices() {
 
 /// A running service with `report.txt` granted to alice, whose password is `secret`.
 fn shared(house: &House) -> (Beneathd, Published) {
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     house.add_user("alice");
     let file = house
         .run(&["publish", "files:report.txt", "--to", "user:alice", "--json"])

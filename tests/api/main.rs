@@ -32,7 +32,6 @@ struct World {
 impl World {
     fn new() -> Self {
         let house = House::build();
-        house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
         fs::write(house.path("files/other.txt"), "other").unwrap();
         fs::write(house.path("catalog.db"), people()).unwrap();
         let mut serve = beneathd();

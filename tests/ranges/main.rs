@@ -161,7 +161,6 @@ fn ranges_of_files_that_are_replaced_over_certificates_that_are_reloaded_lose_an
 
 /// A plain and a TLS service over one catalog.
 fn serve(house: &House, files: &mut [Versions]) -> (Beneathd, Beneathd) {
-    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
     house.add_user("alice");
     for (number, file) in files.iter_mut().enumerate() {
         let place = format!("files:{number}.bin");

@@ -17,7 +17,7 @@ impl House {
         let house = Self(tempfile::tempdir().unwrap());
         fs::create_dir(house.path("files")).unwrap();
         fs::write(house.path("files/report.txt"), "up").unwrap();
-        house.configure("[roots.files]\npath = \"files\"\n");
+        house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"files\"\n");
         house
     }
 

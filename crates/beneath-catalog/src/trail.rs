@@ -309,18 +309,25 @@ impl Pending {
         // Keeps the room for a batch of usual length.
         batch.events.shrink_to(USUAL);
         happened::gather(&mut self.records);
+        // What strangers tried goes first.
+        self.drop_beyond(|record| record.event.actor.is_stranger());
+        self.drop_beyond(|_| true);
+    }
+
+    /// What there is no room for, of such records.
+    fn drop_beyond(&mut self, of: impl Fn(&Happened) -> bool) {
         let mut beyond = self.records.len().saturating_sub(MAX_QUEUED);
-        // Of what strangers tried, if that is enough.
-        for only_strangers in [true, false] {
-            self.records.retain(|record| {
-                let goes = beyond > 0 && (record.event.actor.is_stranger() || !only_strangers);
-                if goes {
-                    beyond -= 1;
-                    self.dropped += record.times;
-                }
-                !goes
-            });
+        if beyond == 0 {
+            return;
         }
+        self.records.retain(|record| {
+            let goes = beyond > 0 && of(record);
+            if goes {
+                beyond -= 1;
+                self.dropped += record.times;
+            }
+            !goes
+        });
     }
 
     const fn is_empty(&self) -> bool {

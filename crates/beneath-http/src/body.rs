@@ -38,8 +38,8 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// | grown, or its ctime changed (renamed, linked, chmod) | the old length if a second reading shows the same bytes, else failure |
 ///
 /// A second reading is possible while nothing has left yet of what has a weak entity tag, and as long as what left was hashed. That is
-/// done for single ranges of at most 1 GiB: of files modified within ten seconds before (a log that is being written) to the end; of older
-/// ones, from 1 MiB up and for growth only, for the first 64 MiB and then while the client takes less than 64 MiB a second. The
+/// done for single ranges of at most 1 GiB: of files modified within ten seconds before (a log that is being written) to the end; of
+/// older ones, from 1 MiB up and for growth only, for the first 64 MiB and then while the client takes less than 64 MiB a second. The
 /// first doubt is settled at once, all later ones together before the last bytes leave. What a second reading
 /// confirms is a state that the file had: of what had not left yet, only the last 4 KiB are known to be the old ones.
 ///

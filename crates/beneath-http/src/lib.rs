@@ -44,7 +44,8 @@
 //! (RFC 9110 §13.1.5 forbids that) may be wrong by one second, and whoever goes by a date cannot tell two versions whose mtime
 //! was set to the same (`rsync -t`); their entity tags differ. Writes through a shared mapping are dated late by the
 //! kernel. A layer that changes bodies (that compresses, above all) makes the entity tag, ranges and digests untrue of what leaves:
-//! keep it from files, as `ServeRoot::precompressed` makes easy. The framing of the message, Date and everything else of RFC 9112 and 9113 are the server's.
+//! keep it from files, as `ServeRoot::precompressed` makes easy. The framing of the message, Date and everything else of RFC 9112 and
+//! 9113 are the server's.
 //!
 //! # Features
 //!

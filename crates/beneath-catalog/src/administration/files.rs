@@ -112,8 +112,8 @@ impl Administration<'_> {
     /// # Errors
     ///
     /// [`AdminErrorKind::Invalid`] with the field `root` (no such root here), `path` (missing, escaping, a FIFO, …),
-    /// `name`, `media_type`, `grants` (one that has ended, or two of one subject with different ends); [`AdminErrorKind::NotFound`] for a subject or owner who does not exist;
-    /// [`AdminErrorKind::Refused`] for readers.
+    /// `name`, `media_type`, `grants` (one that has ended, or two of one subject with different ends);
+    /// [`AdminErrorKind::NotFound`] for a subject or owner who does not exist; [`AdminErrorKind::Refused`] for readers.
     pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
         self.publish_with_progress(publication, |_, _| ControlFlow::Continue(()))
     }
@@ -131,7 +131,7 @@ impl Administration<'_> {
     ) -> Result<Change<Entry>, AdminError> {
         // First of all, or whoever may not publish learns from the answer which files there are.
         let place = format!("{}:{:?}", publication.root, publication.path);
-        self.permitted(Role::Publisher, "publish", &place)?;
+        self.permitted(Role::Publisher, "publish", &place, |_, _| Ok(()))?;
         let new = self
             .prepare(publication, progress)
             .inspect_err(|error| self.record_failure("publish", &place, error))?;

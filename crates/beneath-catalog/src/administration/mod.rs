@@ -146,18 +146,16 @@ impl Administration<'_> {
         self
     }
 
-    /// Whether the act may be tried, before anything is done for it that costs or tells something. [`act`](Self::act)
-    /// decides.
+    /// Whether the act may be tried, as far as that is a matter of role and of what `ask` says, before anything is done for it
+    /// that costs or tells something. [`act`](Self::act) decides.
     fn permitted(
         &self,
         needs: Role,
         event: &'static str,
         object: &dyn fmt::Display,
+        ask: impl FnOnce(&rusqlite::Connection, &Acting) -> Result<(), AdminError>,
     ) -> Result<(), AdminError> {
-        let permitted = self
-            .actor
-            .may_write()
-            .and_then(|()| self.ask(needs, |_, _| Ok(())));
+        let permitted = self.actor.may_write().and_then(|()| self.ask(needs, ask));
         permitted.inspect_err(|error| self.record_failure(event, object, error))
     }
 

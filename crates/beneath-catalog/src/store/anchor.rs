@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,15 +39,16 @@ impl Anchor {
     ///
     /// If it is another by now, or cannot be looked at.
     pub(super) fn new(database: &Path, opened: Identity) -> Result<Self, StoreError> {
+        // SQLite follows links, and keeps its other files beside what they lead to.
+        let behind = canonical(database).map_err(StoreError::unreachable)?;
         let beside = |suffix: &str| {
-            // SQLite follows links, and keeps its other files beside what they lead to.
-            let mut name = OsString::from(canonical(database)?);
+            let mut name = OsString::from(&behind);
             name.push(suffix);
             let name = PathBuf::from(name);
-            Ok((name.clone(), identity(&name)?))
+            let identity = identity(&name).map_err(StoreError::unreachable)?;
+            Ok::<_, StoreError>((name, identity))
         };
-        let others = beside("-wal").and_then(|log| Ok([log, beside("-shm")?]));
-        let [log, index] = others.map_err(|error: io::Error| StoreError::unreachable(error))?;
+        let (log, index) = (beside("-wal")?, beside("-shm")?);
         let this = Self {
             // By the name that everybody opens it by: a link in it may come to lead elsewhere.
             files: [(database.to_owned(), opened), log, index],
@@ -130,12 +131,6 @@ impl Deref for Attached {
 
     fn deref(&self) -> &Connection {
         &self.connection
-    }
-}
-
-impl DerefMut for Attached {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
     }
 }
 

@@ -176,7 +176,7 @@ pub(crate) fn members(
 }
 
 /// How many tokens of one user may be alive.
-pub(crate) const MAX_TOKENS: usize = 1000;
+const MAX_TOKENS: usize = 1000;
 
 pub(crate) fn add_token(
     writing: &Connection,

@@ -263,7 +263,7 @@ impl Transfer {
             left: self.span.left,
             most: if self.sent == 0 { self.first } else { u64::MAX },
             // At once, where that decides whether anything may leave.
-            ask_from: match self.strong && self.sent == 0 {
+            ask_from: match self.must_be_as_opened() {
                 true => 0,
                 false => self.span.left.min(until_asked),
             },
@@ -316,6 +316,11 @@ impl Transfer {
         }
     }
 
+    /// Nothing has left yet of what a strong tag promises.
+    const fn must_be_as_opened(&self) -> bool {
+        self.strong && self.sent == 0
+    }
+
     /// Something left of a file that nobody was expected to write to.
     const fn is_of_old_file(&self) -> bool {
         self.pace.is_some() && self.sent > 0
@@ -336,7 +341,7 @@ impl Transfer {
     /// What was read so far, if that is known: the chunk alone if nothing left before it, or what was hashed on the way. The chunk
     /// alone may be of what came after the open, which a strong tag would deny.
     fn evidence(&self, chunk: &Chunk) -> Option<Doubt> {
-        if self.strong && self.sent == 0 {
+        if self.must_be_as_opened() {
             return None;
         }
         let before = match &self.collected {
