@@ -9,9 +9,11 @@
     reason = "tests build their own trees by name, and stop at the first surprise"
 )]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -160,7 +162,8 @@ fn content(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The browser writes under another name until a download is complete.
+/// The browser writes under another name until a download is complete. It makes an empty file of the right name just
+/// before it renames, so the name alone is not the end: the other one has to be gone.
 fn wait_for(folder: &Path, is_it: impl Fn(&str) -> bool) -> PathBuf {
     let until = Instant::now() + Duration::from_secs(180);
     loop {
@@ -168,7 +171,13 @@ fn wait_for(folder: &Path, is_it: impl Fn(&str) -> bool) -> PathBuf {
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        if let Some(name) = names.iter().find(|name| name.to_str().is_some_and(&is_it)) {
+        let under_way =
+            |name: &OsString| name.as_bytes().starts_with(b".") || name.as_bytes().ends_with(b".crdownload");
+        let complete = !names.iter().any(under_way);
+        if let Some(name) = names
+            .iter()
+            .find(|name| complete && name.to_str().is_some_and(&is_it))
+        {
             return folder.join(name);
         }
         assert!(Instant::now() < until, "not downloaded; there are {names:?}");
