@@ -20,7 +20,7 @@ use crate::error::Error;
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(2);
 
-/// A certificate chain and its key, from PEM files that are read again when they change.
+/// A certificate chain and its key, from PEM files that are read again when they change; or all that rustls can be told.
 ///
 /// TLS 1.2 and 1.3, with rustls' own choice of suites; HTTP/2 and HTTP/1.1 by ALPN. Connections that are open
 /// keep what they have; new ones get the new certificate. A new certificate that cannot be used (half written,
@@ -35,9 +35,15 @@ const POLL: Duration = Duration::from_secs(2);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Tls(Arc<Inner>);
+pub struct Tls(Source);
 
-struct Inner {
+#[derive(Clone)]
+enum Source {
+    Files(Arc<Files>),
+    Config(Arc<ServerConfig>),
+}
+
+struct Files {
     certificate: PathBuf,
     key: PathBuf,
     tickets: Arc<dyn ProducesTickets>,
@@ -71,46 +77,55 @@ impl Tls {
         if current.has_expired() {
             tracing::warn!(certificate = %certificate.display(), "the TLS certificate has expired");
         }
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Source::Files(Arc::new(Files {
             certificate,
             key,
             tickets,
             current: Mutex::new(current),
-        })))
+        }))))
     }
 
-    /// When the certificate expires: after that, clients end the handshake.
+    /// As this configuration says: for client certificates, a certificate for each of several names, or certificates that come from
+    /// elsewhere than files. What [`ResolvesServerCert`](tokio_rustls::rustls::server::ResolvesServerCert) gives may change at any time.
+    /// Where it says nothing of ALPN, HTTP/2 and HTTP/1.1 are offered.
+    pub fn from_config(mut config: ServerConfig) -> Self {
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = alpn();
+        }
+        Self(Source::Config(Arc::new(config)))
+    }
+
+    /// When the certificate expires: after that, clients end the handshake. Unknown of a
+    /// [configuration](Self::from_config).
     pub fn expires(&self) -> Option<SystemTime> {
-        self.0.current().expires
+        match &self.0 {
+            Source::Files(files) => files.current().expires,
+            Source::Config(_) => None,
+        }
     }
 
     /// Reads the files again now, for instance on SIGHUP. While a server runs with this, it is also done every two
-    /// seconds. True if the certificate or the key is another one now.
+    /// seconds. True if the certificate or the key is another one now. Of a [configuration](Self::from_config), there is nothing to
+    /// read.
     ///
     /// # Errors
     ///
     /// As [`from_pem_files`](Self::from_pem_files); or if it has expired, and the old one has not. The old certificate is kept then.
     pub fn reload(&self) -> Result<bool, Error> {
-        let pem = Pem::read(&self.0.certificate, &self.0.key)?;
-        if self.0.current().pem == pem {
-            return Ok(false);
+        match &self.0 {
+            Source::Files(files) => files.reload(),
+            Source::Config(_) => Ok(false),
         }
-        let new = pem.parse((&self.0.certificate, &self.0.key), &self.0.tickets)?;
-        let mut current = self.0.current();
-        if new.has_expired() && !current.has_expired() {
-            return Err(Error::pem(&self.0.certificate, "it has expired"));
-        }
-        *current = new;
-        Ok(true)
     }
 
     /// Reloads for as long as it is polled.
     pub(crate) async fn keep_current(self) {
+        let Source::Files(files) = self.0 else { return };
         let mut complaint = String::new();
         loop {
             tokio::time::sleep(POLL).await;
-            let this = self.clone();
-            let reloaded = tokio::task::spawn_blocking(move || this.reload()).await;
+            let files = Arc::clone(&files);
+            let reloaded = tokio::task::spawn_blocking(move || files.reload()).await;
             match reloaded {
                 Ok(Ok(false)) => complaint.clear(),
                 Ok(Ok(true)) => {
@@ -125,7 +140,10 @@ impl Tls {
 
     /// For one handshake.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.current().config)
+        match &self.0 {
+            Source::Files(files) => Arc::clone(&files.current().config),
+            Source::Config(config) => Arc::clone(config),
+        }
     }
 }
 
@@ -138,7 +156,25 @@ fn complain(last: &mut String, error: &Error) {
     }
 }
 
-impl Inner {
+fn alpn() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
+impl Files {
+    fn reload(&self) -> Result<bool, Error> {
+        let pem = Pem::read(&self.certificate, &self.key)?;
+        if self.current().pem == pem {
+            return Ok(false);
+        }
+        let new = pem.parse((&self.certificate, &self.key), &self.tickets)?;
+        let mut current = self.current();
+        if new.has_expired() && !current.has_expired() {
+            return Err(Error::pem(&self.certificate, "it has expired"));
+        }
+        *current = new;
+        Ok(true)
+    }
+
     fn current(&self) -> std::sync::MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +218,7 @@ impl Pem {
             .with_no_client_auth()
             .with_single_cert(chain, key) // Also checks that the key is that of the certificate.
             .map_err(|error| Error::pem(of_chain, error))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = alpn();
         // The same over a reload, so that sessions can be resumed.
         config.ticketer = Arc::clone(tickets);
         Ok(Current {
@@ -217,9 +253,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("certificate", &self.0.certificate)
-            .field("key", &self.0.key)
-            .finish_non_exhaustive()
+        let mut tls = f.debug_struct("Tls");
+        if let Source::Files(files) = &self.0 {
+            tls.field("certificate", &files.certificate)
+                .field("key", &files.key);
+        }
+        tls.finish_non_exhaustive()
     }
 }

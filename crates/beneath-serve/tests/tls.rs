@@ -27,7 +27,7 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, SignatureScheme, StreamOwned,
     SupportedProtocolVersion,
 };
 
@@ -42,7 +42,10 @@ fn certify(dir: &Path) -> CertificateDer<'static> {
 }
 
 fn serve(dir: &Path) -> Running {
-    let tls = Tls::from_pem_files(dir.join("cert.pem"), dir.join("key.pem")).unwrap();
+    serve_with(Tls::from_pem_files(dir.join("cert.pem"), dir.join("key.pem")).unwrap())
+}
+
+fn serve_with(tls: Tls) -> Running {
     Running::start_with(async || {
         Server::bind("127.0.0.1:0")
             .await
@@ -104,6 +107,34 @@ fn http_1_and_2_are_agreed_upon_and_both_versions_of_tls_spoken() {
             assert_eq!(stream.conn.alpn_protocol(), agreed);
             assert_eq!(certificate(&stream), expected);
         }
+    }
+}
+
+#[test]
+fn a_configuration_of_the_applications_own_is_taken_as_it_is() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let config = ServerConfig::builder_with_protocol_versions(&[&TLS13])
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![cert.der().clone()],
+            signing_key.serialize_der().try_into().unwrap(),
+        )
+        .unwrap();
+    let mut only_http_1 = config.clone();
+    only_http_1.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let offers: &[&[u8]] = &[b"h2", b"http/1.1"];
+    for (config, agreed) in [(config, b"h2".as_slice()), (only_http_1, b"http/1.1")] {
+        let tls = Tls::from_config(config);
+        assert_eq!((tls.reload().unwrap(), tls.expires()), (false, None));
+        let server = serve_with(tls);
+        let mut stream = connect(&server, offers, &[&TLS13]);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        assert_eq!(stream.conn.alpn_protocol(), Some(agreed));
+        assert_eq!(&certificate(&stream), cert.der());
+        let mut old = connect(&server, offers, &[&TLS12]);
+        assert!(old.conn.complete_io(&mut old.sock).is_err(), "TLS 1.2 was spoken");
     }
 }
 
