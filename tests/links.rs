@@ -160,12 +160,6 @@ fn whoever_only_looks_takes_nothing() {
         ("GET", "Purpose: preview\r\n".to_owned(), 503),
         ("HEAD", "Purpose: preview\r\n".to_owned(), 200),
         ("OPTIONS", String::new(), 405),
-        ("GET", "User-Agent: WhatsApp/2.23.20.0\r\n".to_owned(), 503),
-        (
-            "GET",
-            "User-Agent: Mozilla/5.0 (compatible; Discordbot/2.0)\r\n".to_owned(),
-            503,
-        ),
     ];
     for (method, more, status) in &looks {
         // HEAD knows no ranges (RFC 9110 §14.2).
@@ -182,6 +176,45 @@ fn whoever_only_looks_takes_nothing() {
         "several ranges: the whole"
     );
     shop.counts(&link, 1);
+}
+
+#[test]
+fn what_shows_a_picture_of_a_link_takes_nothing_and_a_phone_is_no_bot() {
+    let shop = Shop::open();
+    let link = shop.link(&shop.small, 1);
+    let as_program = |name: &str| {
+        let more = format!("User-Agent: {name}\r\n");
+        ask(shop.service.address(), "GET", &link.path, &more).status
+    };
+    for name in [
+        "WhatsApp/2.23.20.0",
+        "Mozilla/5.0 (compatible; Discordbot/2.0)",
+        "Synapse (bot; +https://github.com/matrix-org/synapse)",
+        "Mastodon/4.2 (http.rb/5.1; +https://example.org/) Bot",
+        "Mozilla/5.0 (compatible; Bluesky Cardyb/1.1)",
+        "Iframely/1.3.1 (+https://iframely.com/docs/about)",
+        "Viber/1.0",
+        "Google-PageRenderer Google (+https://developers.google.com/+/web/snippet/)",
+        "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
+    ] {
+        assert_eq!(as_program(name), 503, "{name}");
+    }
+    let phone = "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20 Build/RP1A) Chrome/120.0 Mobile";
+    assert_eq!(as_program(phone), 200);
+    assert_eq!(as_program("curl/8"), 404, "it is used up");
+}
+
+#[test]
+fn an_empty_file_is_downloaded_as_often_as_its_link_is_good_for() {
+    let shop = Shop::open();
+    fs::write(shop.house.path("files/empty"), "").unwrap();
+    for pin in ["path", "identity", "content"] {
+        let publish = ["publish", "files:empty", "--pin", pin, "--json"];
+        let link = shop.link(&shop.house.run(&publish).published().id, 2);
+        let get = || ask(shop.service.address(), "GET", &link.path, "").status;
+        assert_eq!([get(), get(), get()], [200, 200, 404], "{pin}");
+        shop.counts(&link, 2);
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `GET /f/{id}`, `GET /f/{id}/{name}`: credentials, then a lease, then bytes while it holds.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use axum::response::IntoResponse as _;
-use beneath::Source as _;
+use beneath::Source;
 use beneath_catalog::{Credentials, FileId, Lease};
 use beneath_http::{FileResponse, MediaType, Name, RequestHead, Validators};
 use beneath_serve::{Abort, RequestBody};
@@ -57,12 +58,17 @@ fn wanted(
 
 /// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache. When the right
 /// falls while the client takes nothing, what waits for it is thrown away.
-pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnce() -> Abort) -> Answer {
-    if request.version() == Version::HTTP_2 || lease.file().metadata().len() > TAKEN_AT_ONCE {
+pub(super) fn answer(
+    lease: impl Source + Borrow<Lease> + 'static,
+    request: &impl RequestHead,
+    abort: impl FnOnce() -> Abort,
+) -> Answer {
+    let of: &Lease = lease.borrow();
+    if request.version() == Version::HTTP_2 || of.file().metadata().len() > TAKEN_AT_ONCE {
         let abort = abort();
-        lease.on_fall(move || abort.abort());
+        of.on_fall(move || abort.abort());
     }
-    let entry = lease.entry();
+    let entry = of.entry();
     let known = entry.derived(|entry| Known {
         validators: Arc::default(),
         name: Name::from(entry.name()),
@@ -70,7 +76,7 @@ pub(super) fn answer(lease: Lease, request: &impl RequestHead, abort: impl FnOnc
         media_type: entry.media_type().and_then(|text| MediaType::parse(text).ok()),
     });
     let digest = entry.digest().copied();
-    let is_sealed = lease.is_sealed();
+    let is_sealed = of.is_sealed();
     let mut response = FileResponse::new(lease)
         .named(known.name.clone())
         .validators(Arc::clone(&known.validators))

@@ -52,7 +52,9 @@ async fn follow(service: &Service, mut parts: Parts, peer: Peer, abort: Abort) -
     let address = service.address(peer, &parts.headers);
     let (lease, claim) = open(service, &parts, address).await?;
     let size = lease.file().metadata().len();
-    let response = download::answer(lease, &parts, || abort);
+    // Held until its use is taken: the body of an empty file lets go of it at once.
+    let lease = Arc::new(lease);
+    let response = download::answer(Arc::clone(&lease), &parts, || abort);
     if parts.method == Method::GET
         && let Some(bytes) = bytes_of(&response, size)?
     {
@@ -130,17 +132,31 @@ fn looks_ahead(parts: &Parts) -> bool {
 
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
 
-/// Part of the User-Agent of what fetches links out of messages, in lower case.
-const PREVIEWERS: [&str; 11] = [
+/// Part of the User-Agent of what fetches links out of messages, in lower case: what such programs call themselves in general, so
+/// that it is no model of a phone (there are CUBOTs), and those that do not.
+const PREVIEWERS: [&str; 24] = [
+    "preview",
+    "crawler",
+    "unfurl",
+    "(bot",
+    " bot",
+    "bot/",
+    "bot;",
+    "-bot",
+    "cardyb",
+    "embedly",
     "facebookexternalhit",
-    "whatsapp/",
+    "google-pagerenderer",
+    "iframely",
+    "kakaotalk-scrap",
+    "mastodon/",
+    "matrix-org",
+    "slack-imgproxy",
+    "slackbot",
+    "synapse/",
     "telegrambot",
     "twitterbot",
-    "slackbot",
-    "slack-imgproxy",
-    "discordbot",
-    "linkedinbot",
-    "skypeuripreview",
-    "mattermost-bot",
-    "synapse/",
+    "viber/",
+    "vkshare",
+    "whatsapp/",
 ];
