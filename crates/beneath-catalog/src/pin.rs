@@ -42,6 +42,9 @@ const READ_AT_ONCE: usize = 4;
 const WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Of the clock that file systems go by, at least.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Whether whoever asks may wait for the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
@@ -86,12 +89,16 @@ impl Pins {
             Ok(digest) => return Ok(digest),
             Err(reading) => reading,
         };
+        // Worth a tick, so that it need not be read again; not whole seconds.
+        std::thread::sleep(settles_in(file).min(TICK));
+        let settled = settles_in(file).is_zero();
         let read = digest(file, |_, _| ControlFlow::<Infallible>::Continue(()))?;
         let ControlFlow::Continue(digest) = read;
-        let mut digests = lock(&self.digests);
-        make_room(&mut digests.known);
-        digests.known.insert(state, digest);
-        drop(digests);
+        if settled && file.metadata_now()?.version() == file.metadata().version() {
+            let mut digests = lock(&self.digests);
+            make_room(&mut digests.known);
+            digests.known.insert(state, digest);
+        }
         drop(reading);
         Ok(digest)
     }
@@ -185,6 +192,21 @@ pub(crate) fn state(metadata: &Metadata) -> Vec<u8> {
         bytes.extend(time.nanoseconds().to_le_bytes());
     }
     bytes
+}
+
+/// How long it is until whoever writes to the file gives it another time than it has: clocks of file systems tick.
+pub(crate) fn settles_in(file: &File) -> Duration {
+    let changed = file.metadata().changed();
+    let tick = match changed.nanoseconds() {
+        // Perhaps it counts whole seconds, or two.
+        0 => Duration::from_secs(2),
+        _ => TICK,
+    };
+    let age = changed.to_system_time().map(|changed| changed.elapsed());
+    match age {
+        Some(Ok(age)) => tick.saturating_sub(age),
+        _ => tick,
+    }
 }
 
 /// SHA-256 of the content; `progress` hears how many bytes of how many have been read, and may end it.

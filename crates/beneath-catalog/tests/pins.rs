@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use beneath::Source as _;
-use beneath_catalog::{FileId, Pin, Reason, RefusalKind};
+use beneath_catalog::{AdminErrorKind, FileId, Pin, Reason, RefusalKind};
 use common::{Place, basic, bound, eventually, publication, subject};
 
 fn pinned(pin: Pin) -> (Place, FileId) {
@@ -140,4 +140,48 @@ fn the_digest_is_that_of_the_content_and_progress_is_told() {
     let digest = change.value().digest().unwrap();
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(expected.starts_with(&digest));
+}
+
+#[test]
+fn a_file_that_is_written_while_it_is_hashed_is_not_published() {
+    let place = Place::new();
+    place.write("a", "content");
+    let publication = publication("a").pinned(Pin::Content);
+    let published = place.operator().publish_with_progress(&publication, |_, _| {
+        place.write("a", "CONTENT");
+        ControlFlow::Continue(())
+    });
+    let refused = published.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.field()),
+        (AdminErrorKind::Invalid, Some("path"))
+    );
+    assert!(
+        refused.to_string().contains("changed while it was read"),
+        "{refused}"
+    );
+    let files = place.operator().files(beneath_catalog::Page::first(1)).unwrap();
+    assert_eq!(files.items.len(), 0);
+}
+
+/// The clocks of file systems tick some hundred times a second.
+#[test]
+fn what_was_written_right_before_and_right_after_it_was_hashed_is_not_the_same() {
+    let place = Place::new();
+    place.add_user("ann");
+    for round in 0..20 {
+        let name = format!("file {round}");
+        let id = {
+            place.write(&name, "content");
+            let publication = publication(&name).pinned(Pin::Content);
+            let publication = publication.to(subject("user:ann"), None);
+            let published = place
+                .operator()
+                .publish_with_progress(&publication, |_, _| ControlFlow::Continue(()));
+            *published.unwrap().value().id()
+        };
+        place.write(&name, "CONTENT");
+        let opened = place.catalog.open(&basic("ann"), &id);
+        assert_eq!(opened.unwrap_err().reason(), Reason::Replaced);
+    }
 }

@@ -53,12 +53,16 @@ impl New {
             Pin::Content => {
                 // First: from then on the content cannot be another than the one that is hashed.
                 let verity = pin::measure(file);
-                match pin::digest(file, progress).map_err(unreadable)? {
-                    ControlFlow::Continue(digest) => {
-                        (Some(pin::state(file.metadata())), Some(digest), verity)
-                    }
+                std::thread::sleep(pin::settles_in(file));
+                let digest = match pin::digest(file, progress).map_err(unreadable)? {
+                    ControlFlow::Continue(digest) => digest,
                     ControlFlow::Break(why) => return Err(why),
+                };
+                if file.metadata_now().map_err(unreadable)?.version() != file.metadata().version() {
+                    let path = &publication.path;
+                    return Err(AdminError::invalid("path", format_args!("{path:?} {CHANGING}")));
                 }
+                (Some(pin::state(file.metadata())), Some(digest), verity)
             }
         };
         Ok(Self {
@@ -275,6 +279,8 @@ pub(crate) fn grants(snapshot: &Connection, entry: EntrySeq) -> Result<Vec<Grant
 
 const NO_IDENTITY: &str =
     "the file system reports no time of birth, so it cannot tell a file from its successor: pin the content";
+
+const CHANGING: &str = "was changed while it was read: publish it when nobody writes to it";
 
 fn check_name(name: &[u8]) -> Result<(), AdminError> {
     keeps_in_urls(name)?;
