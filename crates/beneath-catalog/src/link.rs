@@ -116,9 +116,9 @@ impl Catalog {
                 });
             }
             Ok((None, _)) => Refusal::not_found(Reason::LinkUsedUp),
-            Err(_) => {
+            Err(error) => {
                 serving.trail.put_back_ended(ended);
-                Refusal::UNAVAILABLE
+                Refusal::unavailable(&error)
             }
         };
         over.refused();

@@ -118,10 +118,10 @@ impl Options {
         self
     }
 
-    /// How long it takes until one more login may fail: 2 s by default.
+    /// How long it takes until one more login may fail, a day at most: 2 s by default.
     #[must_use]
-    pub const fn failed_logins_refill(mut self, refill: Duration) -> Self {
-        self.failed_logins.refill = refill;
+    pub fn failed_logins_refill(mut self, refill: Duration) -> Self {
+        self.failed_logins.refill = refill.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 }

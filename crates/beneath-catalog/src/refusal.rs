@@ -111,6 +111,14 @@ impl Refusal {
         Self::new(RefusalKind::TooManyAttempts { retry_after }, Reason::Throttled)
     }
 
+    /// Because the store failed, which the log says.
+    pub(crate) fn unavailable(error: &impl fmt::Display) -> Self {
+        // Whoever is refused because of it asks again, and so do others.
+        static COMPLAINT: Mutex<Complaint> = Mutex::new(Complaint::new("the catalog failed"));
+        lock(&COMPLAINT).fails(error);
+        Self::UNAVAILABLE
+    }
+
     /// For whoever may not wait, and asks again where they may.
     pub(crate) const NOT_IN_MEMORY: Self = Self::new(RefusalKind::Unavailable, Reason::NotInMemory);
     pub(crate) const UNAVAILABLE: Self = Self::new(RefusalKind::Unavailable, Reason::Store);
@@ -142,10 +150,7 @@ impl std::error::Error for Refusal {}
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        // Whoever is refused because of it asks again, and so do others.
-        static COMPLAINT: Mutex<Complaint> = Mutex::new(Complaint::new("the catalog failed"));
-        lock(&COMPLAINT).fails(&error);
-        Self::UNAVAILABLE
+        Self::unavailable(&error)
     }
 }
 

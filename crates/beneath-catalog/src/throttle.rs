@@ -28,6 +28,13 @@ pub(crate) struct Rate {
     pub(crate) refill: Duration,
 }
 
+impl Rate {
+    /// How long it takes until all failures are free again.
+    fn whole(self) -> Duration {
+        self.refill.saturating_mul(self.burst)
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Source {
     Address(Address),
@@ -87,7 +94,7 @@ impl Throttle {
             make_room(&mut buckets);
             let now = Instant::now();
             let bucket = buckets.entry(source).or_insert(Bucket { full_at: now });
-            let empty = now + self.rate.refill * self.rate.burst;
+            let empty = now + self.rate.whole();
             bucket.full_at = (bucket.full_at.max(now) + self.rate.refill).min(empty);
         }
     }
@@ -112,7 +119,7 @@ impl Bucket {
 
     fn wait(&self, rate: Rate) -> Option<Duration> {
         let missing = self.full_at.checked_duration_since(Instant::now())?;
-        let free = rate.refill * rate.burst;
+        let free = rate.whole();
         // Whole seconds, as Retry-After counts them, and never none.
         let wait = missing.checked_sub(free.saturating_sub(rate.refill))?;
         Some(Duration::from_secs(wait.as_secs() + 1))

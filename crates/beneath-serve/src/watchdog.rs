@@ -264,7 +264,8 @@ impl Watchdog {
 
     /// What of the connection itself has run out of time by `now`, or when to ask again.
     pub(crate) fn overdue(&self, now: u64) -> Result<u64, Overdue> {
-        self.nearest.store(u64::MAX, SeqCst);
+        // Read and written in one, so that what a note that is wiped stands for is seen below.
+        self.nearest.swap(u64::MAX, SeqCst);
         let mut next = now + self.rules.idle;
         if self.socket.deadline().is_some() {
             next = next.min(now + self.look_at_socket_after());

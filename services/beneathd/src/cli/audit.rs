@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Common, Failure, catalog};
+use crate::notation::rfc3339_millis;
 
 /// Show the audit trail: decisions, administrative acts, transfers and how they ended
 #[derive(Args, Debug)]
@@ -61,7 +62,7 @@ impl Audit {
 
     fn show(&self, record: &AuditRecord) -> std::io::Result<()> {
         let printed = Printed {
-            at: humantime::format_rfc3339_millis(record.at).to_string(),
+            at: rfc3339_millis(record.at),
             actor: &record.actor,
             event: &record.event,
             object: &record.object,
