@@ -12,7 +12,7 @@ use beneath::{File, Source, Stopped};
 use crate::entry::{Entry, Pin};
 use crate::pin;
 use crate::revocation::registry::{Overtaken, Place};
-use crate::revocation::{Feed, Right};
+use crate::revocation::{Feed, Pinned, Right};
 use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
@@ -162,7 +162,8 @@ impl Lease {
         serving: &Serving,
     ) -> Result<Self, Overtaken> {
         let file = Arc::new(file);
-        let pinned = (decision.entry.pin == Pin::Content).then(|| Arc::downgrade(&file));
+        let pinned =
+            (decision.entry.pin == Pin::Content).then(|| Pinned::new(&file, serving.feed.content_until()));
         let right = Arc::new(Right::new(decision, revision, address, pinned));
         let place = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {
@@ -216,7 +217,8 @@ impl Lease {
     }
 
     /// Calls when the right falls, at once if it has: for whoever has handed on what the client does not take, and so is asked
-    /// for nothing that [`still_held`](Source::still_held) could refuse. For one caller; not called once the lease is dropped.
+    /// for nothing that [`still_held`](Source::still_held) could refuse. For one caller; not begun once the lease is dropped, but perhaps
+    /// not over by then.
     ///
     /// A right that lapses because the store cannot be asked is noticed by `still_held` only.
     pub fn on_fall(&self, call: impl FnOnce() + Send + 'static) {

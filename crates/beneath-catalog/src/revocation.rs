@@ -1,7 +1,8 @@
 //! [`Feed`]: carries revocations to the leases that live, and the right to decide from memory to this process.
 //!
 //! One thread asks the store a hundred times a second (more often if the bound is very short); whoever changes something in this process
-//! asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
+//! asks at once. What changed is judged again, and cut where its ground has fallen. Another thread looks at files whose content is pinned,
+//! because a file system that hangs would hold up what has nothing to do with it. While the store answers, the
 //! process may decide from memory until the bound after the last question; when it does not answer, that right
 //! lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
 
@@ -11,7 +12,7 @@ pub(crate) mod registry;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -70,8 +71,22 @@ pub(crate) struct Right {
     until: AtomicI64,
     /// `until` on the clock that nobody sets, in nanoseconds after the feed started.
     deadline: AtomicU64,
-    /// A file pinned by content, to notice that it is being replaced.
-    pinned: Option<Weak<File>>,
+    /// If the content is pinned.
+    pinned: Option<Pinned>,
+}
+
+/// A file, to notice that its content is being replaced.
+pub(crate) struct Pinned {
+    file: Weak<File>,
+    /// Until when it counts that it was not, in nanoseconds after the feed started.
+    until: AtomicU64,
+}
+
+/// The threads of a feed.
+pub(crate) struct Watching {
+    pub(crate) store: JoinHandle<()>,
+    /// May hang where a file system does.
+    pub(crate) content: JoinHandle<()>,
 }
 
 /// What whoever sends wants to be told.
@@ -93,7 +108,7 @@ impl Feed {
         store: &Arc<Store>,
         bound: Duration,
         remembered: usize,
-    ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
+    ) -> Result<(Arc<Self>, Watching), StoreError> {
         let server = servers::ServerId::random()?;
         let connection = store.connection()?;
         // An acknowledgement need not survive a power failure, so it does not wait for the disk.
@@ -122,18 +137,27 @@ impl Feed {
         let _ = std::thread::Builder::new()
             .name("beneath-links".to_owned())
             .spawn(recover);
-        let watching = Arc::clone(&feed);
-        let thread = std::thread::Builder::new()
-            .name("beneath-feed".to_owned())
-            .spawn(move || watching.watch())
-            .map_err(StoreError::unreachable)?;
-        Ok((feed, thread))
+        let thread = |name: &str, watch: fn(&Self)| {
+            let feed = Arc::clone(&feed);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread
+                .spawn(move || watch(&feed))
+                .map_err(StoreError::unreachable)
+        };
+        let watching = Watching {
+            content: thread("beneath-content", Self::watch_content)?,
+            store: thread("beneath-feed", Self::watch).inspect_err(|_| feed.stop.ask())?,
+        };
+        Ok((feed, watching))
     }
 
     /// Asks the store what changed, and passes it. When this returns `Ok`, every lease of this process rests on the
     /// revision returned or a newer one.
     pub(crate) fn poll(&self) -> Result<Revision, StoreError> {
-        let mut passed = lock(&self.passed);
+        self.ask(lock(&self.passed))
+    }
+
+    fn ask(&self, mut passed: MutexGuard<'_, Passed>) -> Result<Revision, StoreError> {
         self.store.look().inspect_err(|_| self.end(Reason::Store))?;
         let asked = self.now();
         let registered = {
@@ -154,7 +178,11 @@ impl Feed {
     /// Whoever was answered by the store at `revision` is not contradicted by this process's memory afterwards.
     pub(crate) fn catch_up(&self, revision: Revision) -> Result<(), StoreError> {
         if self.registry.finished() < revision.as_u64() {
-            self.poll()?;
+            let passed = lock(&self.passed);
+            // Of many who wait one asks.
+            if passed.revision < revision {
+                self.ask(passed)?;
+            }
         }
         Ok(())
     }
@@ -163,7 +191,7 @@ impl Feed {
         let revision = crate::store::revision(snapshot)?;
         let now = Millis::now();
         if revision == *passed {
-            let lapsing = self.registry.live(Right::may_lapse);
+            let lapsing = self.registry.live(Right::expires);
             lapsing.iter().for_each(|right| right.lapse(now));
             return Ok(());
         }
@@ -208,12 +236,29 @@ impl Feed {
         }
     }
 
+    /// Some 5 µs each time. Whoever changes something elsewhere waits for it.
+    fn pause(&self) -> Duration {
+        (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10))
+    }
+
+    fn watch_content(&self) {
+        self.stop.repeat(self.pause(), || {
+            for right in self.registry.live(|right| right.pinned.is_some()) {
+                let until = self.content_until();
+                right.look_at_content(until);
+            }
+        });
+    }
+
+    /// Until when what is seen of a file's content now counts.
+    pub(crate) fn content_until(&self) -> u64 {
+        self.now().saturating_add(nanoseconds(self.bound))
+    }
+
     fn watch(&self) {
-        // Some 5 µs each time. Whoever changes something elsewhere waits for it.
-        let pause = (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10));
         let mut renewed = Instant::now();
         let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
-        self.stop.repeat(pause, || {
+        self.stop.repeat(self.pause(), || {
             let asked = self.poll();
             complaint.note(&asked, "the catalog can be asked again");
             // What is valid lapses by itself; that wakes nobody who waits for a client.
@@ -254,6 +299,7 @@ impl Feed {
         let now = self.now();
         !right.fallen.load(Ordering::SeqCst)
             && now < right.deadline.load(Ordering::Relaxed)
+            && right.is_looked_at(now)
             && now < self.valid_until.load(Ordering::SeqCst)
     }
 
@@ -261,6 +307,8 @@ impl Feed {
     pub(crate) fn why_not(&self, right: &Right) -> Reason {
         if self.now() >= right.deadline.load(Ordering::Relaxed) {
             Reason::Expired
+        } else if !right.is_looked_at(self.now()) {
+            Reason::BeingRead
         } else {
             Reason::Store
         }
@@ -293,7 +341,7 @@ impl Right {
         decision: Decision,
         revision: Revision,
         address: Option<IpAddr>,
-        pinned: Option<Weak<File>>,
+        pinned: Option<Pinned>,
     ) -> Self {
         Self {
             revision,
@@ -380,18 +428,29 @@ impl Right {
         (before == Err(ENDED) && is_whole).then_some(sent)
     }
 
-    fn may_lapse(&self) -> bool {
-        self.pinned.is_some() || self.until.load(Ordering::Relaxed) < i64::MAX
+    fn expires(&self) -> bool {
+        self.until.load(Ordering::Relaxed) < i64::MAX
     }
 
-    /// What ends without any write to the store: time, and the content that was pinned.
+    /// What ends without any write to the store.
     fn lapse(&self, now: Millis) {
         if self.until.load(Ordering::Relaxed) <= now.0 {
             self.fall(Reason::Expired);
         }
-        let pinned = self.pinned.as_ref().and_then(Weak::upgrade);
-        if pinned.is_some_and(|file| was_changed(&file)) {
-            self.fall(Reason::Replaced);
+    }
+
+    /// Whether what was seen of the content still counts at `now`.
+    fn is_looked_at(&self, now: u64) -> bool {
+        let until = |pinned: &Pinned| pinned.until.load(Ordering::Relaxed);
+        self.pinned.as_ref().is_none_or(|pinned| now < until(pinned))
+    }
+
+    /// What is seen counts until `until`. May wait for the disk, for as long as that takes; meanwhile the right lapses by itself.
+    fn look_at_content(&self, until: u64) {
+        let Some(pinned) = &self.pinned else { return };
+        match pinned.file.upgrade() {
+            Some(file) if was_changed(&file) => self.fall(Reason::Replaced),
+            _ => pinned.until.store(until, Ordering::Relaxed),
         }
     }
 
@@ -399,6 +458,15 @@ impl Right {
         self.until
             .store(until.map_or(i64::MAX, |until| until.0), Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
+    }
+}
+
+impl Pinned {
+    pub(crate) fn new(file: &Arc<File>, until: u64) -> Self {
+        Self {
+            file: Arc::downgrade(file),
+            until: AtomicU64::new(until),
+        }
     }
 }
 

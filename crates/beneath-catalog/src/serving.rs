@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::file_id::FileId;
 use crate::handles::Handles;
@@ -19,6 +19,8 @@ pub(crate) struct Serving {
     pub(crate) trail: Arc<Trail>,
     pub(crate) handles: Arc<Handles>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Those that a file system may keep waiting for ever.
+    in_file_systems: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Serving {
@@ -42,7 +44,8 @@ impl Serving {
             feed,
             trail,
             handles,
-            threads: std::sync::Mutex::new(vec![watching, writing, keeping]),
+            threads: std::sync::Mutex::new(vec![watching.store, writing]),
+            in_file_systems: std::sync::Mutex::new(vec![watching.content, keeping]),
         })
     }
 
@@ -83,5 +86,14 @@ impl Drop for Serving {
         for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
+        let until = Instant::now() + A_MOMENT;
+        let mut waiting = lock(&self.in_file_systems);
+        while waiting.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        waiting.clear();
     }
 }
+
+/// For how long it is waited for whoever waits for a file system.
+const A_MOMENT: Duration = Duration::from_secs(1);

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+pub use read::BLOCKING_READS;
 pub use segment::{FileSlice, Next, Segment, SegmentBody};
 pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 

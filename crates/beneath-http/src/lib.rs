@@ -107,7 +107,7 @@ mod serve_root;
 mod validators;
 
 pub use bare_ranges::BareRanges;
-pub use body::{BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
+pub use body::{BLOCKING_READS, BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
 pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};

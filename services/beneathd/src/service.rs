@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use beneath_catalog::{Catalog, Claim, Credentials, FileId, Lease, LinkRequest, Refusal, RefusalKind};
+use beneath_http::BLOCKING_READS;
 use beneath_serve::{Peer, Proxies};
 use http::HeaderMap;
 
@@ -16,9 +17,10 @@ use crate::rejection::Rejection;
 use crate::telemetry::{Log, Metrics};
 use threads::{SharedThreads, Threads};
 
-/// How many threads may wait for the disk or hash a password at once; the hashing bound is the catalog's and lower, so
-/// that logins never take all of them.
+/// How many threads may wait for the disk or hash a password at once.
 const DOWNLOAD_THREADS: usize = 128;
+/// How many may find out who administers: when all downloads wait for a disk, somebody can still revoke something.
+const LOGIN_THREADS: usize = 16;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const DOWNLOAD_QUEUE: usize = 1024;
 /// How many administrative acts may be under way, each of which may wait for another process; never the threads of downloads. One
@@ -31,13 +33,16 @@ const ADMINISTRATION_QUEUE: usize = 256;
 const PUBLISHING_THREADS: usize = 4;
 /// How many publications may wait.
 const PUBLISHING_QUEUE: usize = 64;
-/// Threads of the runtime that may block.
-pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS + ADMINISTRATION_THREADS + PUBLISHING_THREADS;
+/// Threads of the runtime that may block: these, those that read what is sent, and a few that nobody counts (a certificate that is
+/// read again).
+pub(crate) const BLOCKING_THREADS: usize =
+    DOWNLOAD_THREADS + LOGIN_THREADS + ADMINISTRATION_THREADS + PUBLISHING_THREADS + BLOCKING_READS + 4;
 
 /// What the routes need.
 pub(crate) struct Service {
     catalog: Arc<Catalog>,
     downloads: Threads,
+    logins: Threads,
     administration: SharedThreads,
     publishing: SharedThreads,
     pub(crate) metrics: Metrics,
@@ -49,6 +54,7 @@ impl Service {
         Self {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
+            logins: Threads::new(LOGIN_THREADS, ADMINISTRATION_QUEUE),
             administration: SharedThreads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE, 2),
             publishing: SharedThreads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE, PUBLISHING_THREADS),
             metrics: Metrics::new(log),

@@ -14,9 +14,9 @@ use super::buffer::Buffer;
 use super::fingerprint::Fingerprint;
 use super::tail::Tail;
 
-/// How many reads of this process may wait for the disk at once, so that a slow disk does not take all blocking threads of
-/// the runtime. More wait their turn.
-const BLOCKING_READS: usize = 32;
+/// How many reads of this process may wait for the disk at once, each on a blocking thread of the runtime; more wait their turn. So
+/// much more than everything else should the runtime be allowed, for a slow disk not to take all of them.
+pub const BLOCKING_READS: usize = 32;
 
 static PERMITS: Semaphore = Semaphore::const_new(BLOCKING_READS);
 

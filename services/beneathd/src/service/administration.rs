@@ -18,7 +18,7 @@ impl Service {
                 .authenticate(&credentials)
                 .map_err(|refusal| refuse(&refusal, &"the API"))
         };
-        self.downloads.run(shown).await?
+        self.logins.run(shown).await?
     }
 
     /// One act. Once begun it is done, whether or not somebody still waits for the answer.
