@@ -222,6 +222,13 @@ fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
     house
         .run(&["check"])
         .fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
+    let told = house.run(&["check", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(
+        (&told["ok"], told["problems"].as_array().unwrap().len()),
+        (&false.into(), 2),
+        "{told}"
+    );
 }
 
 #[test]

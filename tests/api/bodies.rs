@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{World, problem, publish};
+use super::{World, problem, publish, text};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -401,6 +401,25 @@ fn only_json_is_taken_and_not_much_of_it() {
     ] {
         let body = format!("{{\"name\":\"{name}\"}}");
         assert_eq!(admin.send("POST", "/api/v1/groups", head, body).status, 201);
+    }
+}
+
+#[test]
+fn a_parameter_that_is_not_what_it_has_to_be_is_named() {
+    let world = World::new();
+    let admin = world.api("admin");
+    for (query, parameter, what) in [
+        ("/files?limit=0", Some("limit"), "must be 1 to 1000"),
+        ("/users?cursor=x", Some("cursor"), ""),
+        ("/audit?since=yesterday", Some("since"), ""),
+        ("/files?offset=5", Some("offset"), "unknown field `offset`"),
+    ] {
+        let answer = admin.call("GET", &format!("/api/v1{query}"), None);
+        let problem = problem(&answer, 400);
+        assert_eq!(problem["parameter"].as_str(), parameter, "{problem}");
+        let detail = text(&problem["detail"]);
+        assert!(detail.starts_with(what), "{problem}");
+        assert!(!detail.contains("deserialize"), "{problem}");
     }
 }
 

@@ -97,8 +97,11 @@ fn no_update_is_lost() {
     }
     // A grant is part of what a version stands for, and honours it.
     let grant = format!("{path}/grants/user:stranger");
+    let tag = |path: &str| owner.call("GET", path, None).field("etag").map(str::to_owned);
+    assert_eq!(tag(&format!("{path}/grants")).as_deref(), Some("\"4\""));
     let _ = problem(&owner.send("PUT", &grant, "If-Match: \"1\"\r\n", ""), 412);
     assert_eq!(owner.send("PUT", &grant, "If-Match: \"4\"\r\n", "").status, 200);
+    assert_eq!(tag(&grant).as_deref(), Some("\"5\""));
     let _ = problem(&owner.send("DELETE", &grant, "If-Match: \"4\"\r\n", ""), 412);
     let _ = problem(&owner.send("DELETE", &path, "If-Match: \"4\"\r\n", ""), 412);
     assert_eq!(owner.send("DELETE", &path, "If-Match: \"5\"\r\n", "").status, 200);

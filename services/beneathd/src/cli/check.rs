@@ -42,6 +42,8 @@ impl Check {
             .chain(metrics)
             .collect();
         if !problems.is_empty() {
+            let summary = serde_json::json!({ "ok": false, "problems": problems });
+            self.common.output().failure(&summary);
             return Err(Failure::Refused(problems.join("\n")));
         }
         let summary = serde_json::json!({ "ok": true, "roots": config.roots.len() });

@@ -21,8 +21,10 @@ enum Act {
     /// Remove a group and all that was granted to it
     Remove(Remove),
     /// Put a user into a group
+    #[command(after_help = "Example:\n  beneathd group join finance alice")]
     Join(Membership),
     /// Take a user out of a group
+    #[command(after_help = "Example:\n  beneathd group leave finance alice")]
     Leave(Membership),
     /// List groups
     List(List),
@@ -49,7 +51,6 @@ struct Remove {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  beneathd group join finance alice")]
 struct Membership {
     /// The name of the group
     group: GroupName,

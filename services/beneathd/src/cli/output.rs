@@ -39,6 +39,13 @@ impl Output {
         let _ = self.try_result(value, sentence);
     }
 
+    /// What a program is told of a failure, as a JSON object on a line of its own; a person reads the complaint.
+    pub(super) fn failure(self, value: &impl Serialize) {
+        if self.json {
+            self.result(value, String::new);
+        }
+    }
+
     /// As [`result`](Self::result), for a command that has no end of its own: it ends when nothing can be written any more.
     pub(super) fn try_result(
         self,

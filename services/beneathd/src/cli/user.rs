@@ -28,8 +28,10 @@ enum Act {
     /// Give a user another role
     Role(SetRole),
     /// Take all of a user's rights away, until they are enabled again
+    #[command(after_help = "Example:\n  beneathd user disable alice")]
     Disable(Named),
     /// Give a disabled user their rights back
+    #[command(after_help = "Example:\n  beneathd user enable alice")]
     Enable(Named),
     /// Remove a user and all that was granted to them
     Remove(Remove),
@@ -74,7 +76,6 @@ struct SetRole {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  beneathd user disable alice")]
 struct Named {
     /// What they log in with
     name: UserName,

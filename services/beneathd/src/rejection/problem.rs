@@ -1,5 +1,6 @@
 //! [`Problem`]: what whoever administers is told when something was not done (RFC 9457).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,7 +17,7 @@ use crate::auth::{Unauthenticated, basic, bearer};
 /// Why something was not done, and what to do (RFC 9457). Nothing was changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "title": "Unprocessable Entity", "status": 422, "detail": "unknown field `owner`, expected `name` or `media_type`",
+    "title": "Unprocessable Content", "status": 422, "detail": "unknown field `owner`, expected `name` or `media_type`",
     "pointer": "/owner",
 }))]
 pub(crate) struct Problem {
@@ -36,13 +37,22 @@ pub(crate) struct Problem {
     /// Which parameter of the query, or which header field, it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>)]
-    parameter: Option<&'static str>,
+    parameter: Option<Cow<'static, str>>,
     #[serde(skip)]
     code: StatusCode,
     #[serde(skip)]
     offer: Option<Offer>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+/// As RFC 9110 names them, of which the library knows two by what they were called before.
+fn title(code: StatusCode) -> &'static str {
+    match code {
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+        code => code.canonical_reason().unwrap_or_default(),
+    }
 }
 
 /// What a `401` asks for: what would do there.
@@ -59,7 +69,7 @@ pub(crate) enum Offer {
 impl Problem {
     pub(crate) fn new(code: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            title: code.canonical_reason().unwrap_or_default(),
+            title: title(code),
             status: code.as_u16(),
             detail: detail.into(),
             pointer: None,
@@ -84,9 +94,9 @@ impl Problem {
     }
 
     /// A parameter of the query, or a header field, is not what it has to be.
-    pub(crate) fn parameter(parameter: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn parameter(parameter: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
-            parameter: Some(parameter),
+            parameter: Some(parameter.into()),
             ..Self::new(StatusCode::BAD_REQUEST, detail)
         }
     }
@@ -140,7 +150,7 @@ impl From<AdminError> for Problem {
             AdminErrorKind::TokenRequired => Self::unauthorized(Offer::Bearer),
             AdminErrorKind::Invalid => Self::of_argument(error.field().unwrap_or_default(), detail),
             AdminErrorKind::Stale => Self {
-                parameter: Some("If-Match"),
+                parameter: Some("If-Match".into()),
                 ..Self::new(StatusCode::PRECONDITION_FAILED, detail)
             },
             AdminErrorKind::Busy => {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use beneath_catalog::{Credentials, Principal};
 use beneath_serve::Peer;
-use http::StatusCode;
-use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, ORIGIN};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::conditions::IfMatch;
 use crate::auth::{self, Scheme, Unauthenticated};
@@ -80,14 +80,26 @@ impl FromRequestParts<Arc<Service>> for Login {
 
     async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
         // A browser attaches a password that it knows to whatever asks (Fetch Metadata Request Headers, W3C).
-        let site = parts.headers.get("sec-fetch-site");
-        if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        let elsewhere = match (parts.headers.get("sec-fetch-site"), parts.headers.get(ORIGIN)) {
+            (Some(site), _) => site != "same-origin" && site != "none",
+            // Older ones, and where there is no TLS.
+            (None, Some(origin)) => !is_own(origin, &parts.headers),
+            (None, None) => false,
+        };
+        if elsewhere {
             let detail = "a page from elsewhere may not log in";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let shown = auth::credentials_by(Scheme::Basic, &parts.headers);
         authenticate(parts, service, shown, Offer::Basic).await.map(Self)
     }
+}
+
+/// Whether the host of the origin (`scheme://host`, RFC 6454 §7) is the one that was asked.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let mut origin = origin.as_bytes().splitn(3, |&byte| byte == b'/');
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    host.is_some_and(|host| origin.nth(2).is_some_and(|own| own.eq_ignore_ascii_case(host)))
 }
 
 async fn authenticate(

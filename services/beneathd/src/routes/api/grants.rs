@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::answer::{self, Changed};
 use super::body::{Json, present};
 use super::caller::{Editor, Reader};
-use super::conditions::IfNoneMatch;
+use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, At2};
 use super::vocabulary::{FileId, Subject, Time};
 use crate::rejection::Problem;
@@ -74,7 +74,7 @@ impl NewGrant {
     ),
     responses(
         (status = 200, description = "All of them", body = Grants,
-            headers(("ETag" = String, description = "Which state of it this is"))),
+            headers(("ETag" = String, description = "Which version of the file this is of"))),
         (status = 304, description = "The client has this state of it"),
     )
 )]
@@ -84,9 +84,12 @@ pub(super) async fn list(
     At(FileId(id)): At<FileId>,
     condition: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let published = service.administer(principal, move |administration| administration.file(&id));
-    let items = published.await?.grants.iter().map(Grant::of).collect();
-    Ok(answer::resource(&condition, None, &Grants { items }))
+    let published = service
+        .administer(principal, move |administration| administration.file(&id))
+        .await?;
+    let items = published.grants.iter().map(Grant::of).collect();
+    let tag = Tag::of_version(&published.entry);
+    Ok(answer::resource(&condition, Some(tag), &Grants { items }))
 }
 
 /// Show a grant
@@ -100,7 +103,7 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "The grant", body = Grant,
-            headers(("ETag" = String, description = "Which state of it this is"))),
+            headers(("ETag" = String, description = "Which version of the file this is of"))),
         (status = 304, description = "The client has this state of it"),
     )
 )]
@@ -115,7 +118,8 @@ pub(super) async fn show(
         .await?;
     let grant = published.grants.iter().find(|grant| grant.subject == subject);
     let grant = grant.ok_or_else(|| Problem::not_found(format!("it is not granted to {subject}")))?;
-    Ok(answer::resource(&condition, None, &Grant::of(grant)))
+    let tag = Tag::of_version(&published.entry);
+    Ok(answer::resource(&condition, Some(tag), &Grant::of(grant)))
 }
 
 /// Grant a file

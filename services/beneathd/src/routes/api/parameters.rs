@@ -1,9 +1,11 @@
 //! What stands in a path or a query: parsed, or a problem that names it.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use http::StatusCode;
 use http::request::Parts;
@@ -54,8 +56,24 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for Parameters<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, Problem> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(parameters)) => Ok(Self(parameters)),
-            Err(rejection) => Err(Problem::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+            Err(rejection) => Err(misread(&rejection)),
         }
+    }
+}
+
+/// Which parameter it was, and what is wrong with it: deep inside what the extractor says.
+fn misread(rejection: &QueryRejection) -> Problem {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(rejection);
+    let found = loop {
+        let Some(error) = cause else { break None };
+        match error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>() {
+            None => cause = error.source(),
+            found => break found,
+        }
+    };
+    match found {
+        Some(error) => Problem::parameter(error.path().to_string(), error.inner().to_string()),
+        None => Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()),
     }
 }
 
