@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{RelPath, Root, ambient_authority};
 use beneath_catalog::{
-    Administration, Catalog, Credentials, FileId, GroupName, Options, Password, Publication, Role, RootName,
-    StoreUrl, Subject, UserName,
+    AdminErrorKind, Administration, Catalog, Credentials, FileId, GroupName, Options, Password, Publication,
+    Role, RootName, StoreUrl, Subject, UserName,
 };
 
 /// The directory `files` is the root called `files`; the catalog lies beside it.
@@ -87,9 +87,27 @@ impl Place {
 
     /// Grants a file to somebody, and waits until that has ended.
     pub fn grant_that_ended(&self, id: &FileId, to: &str) {
-        let soon = SystemTime::now() + Duration::from_millis(30);
-        let _ = self.operator().grant(id, &subject(to), Some(soon)).unwrap();
-        std::thread::sleep(Duration::from_millis(40));
+        grant_that_ended(&self.operator(), id, to);
+    }
+}
+
+/// The same by whoever administers it, for as short a time as suffices to make the grant in: one that is over by then is refused.
+pub fn grant_that_ended(administration: &Administration<'_>, id: &FileId, to: &str) {
+    let mut moment = Duration::from_millis(10);
+    let end = loop {
+        let end = SystemTime::now() + moment;
+        match administration.grant(id, &subject(to), Some(end)) {
+            Ok(_) => break end,
+            Err(error) => assert_eq!(
+                (error.kind(), error.field()),
+                (AdminErrorKind::Invalid, Some("expires"))
+            ),
+        }
+        moment *= 2;
+        assert!(moment < Duration::from_secs(20), "not even in {moment:?}");
+    };
+    while SystemTime::now() < end + Duration::from_millis(5) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
