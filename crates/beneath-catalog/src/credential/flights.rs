@@ -112,7 +112,7 @@ impl Flight {
 mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::credential::verified::Verified;
@@ -120,12 +120,18 @@ mod tests {
     #[test]
     fn of_those_who_show_the_same_at_once_one_is_hashed() {
         let (flights, verified) = (Flights::new(64), Verified::new().unwrap());
-        let (hashed, together) = (AtomicU32::new(0), Barrier::new(64));
+        let (hashed, together, leaders) = (AtomicU32::new(0), Barrier::new(64), Barrier::new(2));
         let login = |password: &[u8], verdict| {
             together.wait();
             flights.join(verified.digest("ann", password, "record"), || {
                 hashed.fetch_add(1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(200));
+                // Until everybody else has come, or who comes later would be another flight.
+                let since = Instant::now();
+                while lock(&flights.under_way).waiting < 62 {
+                    assert!(since.elapsed() < Duration::from_secs(20), "they do not wait");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                leaders.wait();
                 Ok(verdict)
             })
         };
