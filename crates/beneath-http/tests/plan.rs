@@ -5,7 +5,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use beneath_http::EntityTag;
 use beneath_http::plan::{Plan, Representation, plan};
@@ -123,6 +123,8 @@ fn a_range_field_of_100_kilobytes_takes_less_than_5_milliseconds() {
         .map(|n| format!("{0}-{0},", n * 2))
         .collect::<String>();
     let nested = (0..10_000).map(|n| format!("{n}-99999,")).collect::<String>();
+    // What is not optimised takes some ten times as long; to compare each with each, a thousand times.
+    let bound = Duration::from_millis(if cfg!(debug_assertions) { 50 } else { 5 });
     for list in [
         spaced,
         nested,
@@ -134,18 +136,20 @@ fn a_range_field_of_100_kilobytes_takes_less_than_5_milliseconds() {
         let field = HeaderValue::try_from(format!("bytes={list}")).unwrap();
         let fastest = (0..5)
             .map(|_| {
-                let start = Instant::now();
+                let start = work();
                 std::hint::black_box(parse(&field, 1 << 40, MAX));
-                start.elapsed()
+                work() - start
             })
             .min()
             .unwrap();
-        assert!(
-            fastest < Duration::from_millis(5),
-            "{fastest:?} for {}…",
-            &list[..20]
-        );
+        assert!(fastest < bound, "{fastest:?} for {}…", &list[..20]);
     }
+}
+
+/// Processor time of this thread: what others do on the machine does not count.
+fn work() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
 /// A Range field as it was meant, and as it is written.
