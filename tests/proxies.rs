@@ -76,6 +76,15 @@ impl Scene {
         assert!(answers.any(|status| status == 429), "guessing is not held back");
     }
 
+    /// Whether guessing as ann from one address holds bob back at another. Every other second one more guess is heard, and bob's may
+    /// be that one: then it is tried again, and once is too few for bob to be held back by guesses of his own.
+    fn guesses_hold_bob_back(&self, guesses_from: &str, bob_from: &str) -> bool {
+        (0..2).any(|_| {
+            self.guess_from(guesses_from);
+            self.login("bob", "wrong", bob_from) == 429
+        })
+    }
+
     /// The addresses in the audit trail, once it has one of a download.
     fn audited_addresses(&self) -> Vec<String> {
         for _ in 0..100 {
@@ -100,8 +109,7 @@ impl Scene {
 #[test]
 fn guesses_of_one_client_behind_a_trusted_proxy_do_not_hold_back_another() {
     let scene = Scene::trusting("\"127.0.0.1\"");
-    scene.guess_from("203.0.113.9");
-    assert_eq!(scene.login("bob", "wrong", "203.0.113.9"), 429);
+    assert!(scene.guesses_hold_bob_back("203.0.113.9", "203.0.113.9"));
     assert_eq!(scene.login("bob", "secret", "192.0.2.7"), 200);
     assert_eq!(scene.login("ann", "secret", "192.0.2.7"), 200);
 }
@@ -121,8 +129,7 @@ fn an_address_that_the_client_itself_wrote_before_the_proxys_is_not_its_own() {
 fn who_is_no_trusted_proxy_cannot_say_who_they_are() {
     for proxies in ["", "\"10.0.0.0/8\""] {
         let scene = Scene::trusting(proxies);
-        scene.guess_from("203.0.113.9");
-        assert_eq!(scene.login("bob", "wrong", "192.0.2.7"), 429);
+        assert!(scene.guesses_hold_bob_back("203.0.113.9", "192.0.2.7"));
         assert_eq!(scene.audited_addresses(), ["127.0.0.1"]);
     }
 }
