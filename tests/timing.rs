@@ -85,8 +85,26 @@ fn house() -> House {
     house
 }
 
-/// The same bytes, and medians that differ by no more than chance.
+/// The same bytes, and medians that differ by no more than chance in one of three tries: what can be told apart differs each time,
+/// and what others do on the machine meanwhile does not.
 fn compare(service: &Beneathd, kinds: &[(&str, String)], status: u16, rounds: usize) {
+    let mut told_apart = Vec::new();
+    for _ in 0..3 {
+        match told_apart_by_time(service, kinds, status, rounds) {
+            None => return,
+            Some(who) => told_apart.push(who),
+        }
+    }
+    panic!("{told_apart:?}");
+}
+
+/// Who, and by how much.
+fn told_apart_by_time(
+    service: &Beneathd,
+    kinds: &[(&str, String)],
+    status: u16,
+    rounds: usize,
+) -> Option<String> {
     let mut connection = Connection::open(service.address());
     let expected = connection.ask(&kinds[0].1).without_date();
     assert_eq!(expected.status, status);
@@ -107,13 +125,14 @@ fn compare(service: &Beneathd, kinds: &[(&str, String)], status: u16, rounds: us
     }
     let [_, one, _] = quartiles[0];
     let chance = 2 * one.abs_diff(quartiles[1][1]);
-    for ((name, _), [_, median, _]) in kinds.iter().zip(&quartiles) {
-        let apart = one.abs_diff(*median);
-        assert!(
-            apart <= chance.max(one / 8),
-            "{name} is told apart by {apart:.1?}"
-        );
-    }
+    let mut apart = kinds
+        .iter()
+        .zip(&quartiles)
+        .filter_map(|((name, _), [_, median, _])| {
+            let apart = one.abs_diff(*median);
+            (apart > chance.max(one / 8)).then(|| format!("{name} is told apart by {apart:.1?} of {one:.1?}"))
+        });
+    apart.next()
 }
 
 fn quartiles(took: &mut [Duration]) -> [Duration; 3] {
