@@ -187,6 +187,7 @@ where
     let mut http2 = Http2 {
         connection: builder.serve_connection(TokioIo::new(wire), guarded),
         streams,
+        watchdog: Arc::clone(&watchdog),
     };
     if matches!(drive(&mut http2, &watchdog).await, End::Cut) {
         watchdog.reset_on_close();

@@ -111,6 +111,7 @@ where
 pub(crate) struct Http2<S: hyper::service::HttpService<hyper::body::Incoming>> {
     pub(crate) connection: http2::Connection<TokioIo<Wire>, S, Begun>,
     pub(crate) streams: Streams,
+    pub(crate) watchdog: Arc<Watchdog>,
 }
 
 impl<S, B> Protocol for Http2<S>
@@ -124,6 +125,10 @@ where
     const RESTS: bool = false;
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error + Send + Sync>>> {
+        // What was aborted must not leave through a window that has been opened since: reset before that is heard of.
+        if self.watchdog.is_to_look() {
+            self.streams.cut(0);
+        }
         let polled = Future::poll(Pin::new(&mut self.connection), cx);
         if polled.is_pending() {
             self.streams.poll(cx);

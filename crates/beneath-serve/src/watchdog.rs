@@ -376,6 +376,11 @@ impl Watchdog {
         self.waker.wake();
     }
 
+    /// Whether that was asked for and is still to be done.
+    pub(crate) fn is_to_look(&self) -> bool {
+        self.look.load(SeqCst)
+    }
+
     pub(crate) fn asked_to_look(&self) -> bool {
         self.look.load(Relaxed) && self.look.swap(false, SeqCst)
     }
