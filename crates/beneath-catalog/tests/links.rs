@@ -546,3 +546,49 @@ fn what_many_clients_may_look_at_is_together_less_than_the_file() {
     let third = ask(&place.catalog, &secret, "a third", 0..SIZE / 2).unwrap_err();
     assert_eq!(third.kind(), RefusalKind::NotFound);
 }
+
+#[test]
+fn a_link_that_was_used_often_costs_no_more_than_a_fresh_one() {
+    let (place, id) = place_with(Options::default().link_grace(Duration::from_millis(1)));
+    let secret = link(&place, &id, 40);
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    let uses = || {
+        let sql = "SELECT count(*) FROM link_uses";
+        database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap()
+    };
+    for client in 0..40 {
+        let lease = download(&place, &secret, &client.to_string()).unwrap();
+        send(&place, lease, SIZE);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(uses() <= 2, "{} are kept after {client}", uses());
+    }
+    assert!(download(&place, &secret, "one more").is_err());
+    let listed = place
+        .operator()
+        .links(None, beneath_catalog::Page::first(1))
+        .unwrap();
+    assert_eq!(listed.items[0].completed, 40);
+}
+
+#[test]
+fn uses_that_were_given_back_long_ago_count_as_much_without_their_clients() {
+    let (place, id) = place_with(Options::default().link_grace(Duration::from_millis(1)));
+    let secret = link(&place, &id, 2);
+    for client in ["a", "b"] {
+        let lease = download(&place, &secret, client).unwrap();
+        send(&place, lease, 60_000);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    let day = "UPDATE link_uses SET until = until - 86400000";
+    assert_eq!(database.execute(day, []).unwrap(), 2);
+    let held = download(&place, &secret, "c").unwrap();
+    let sql = "SELECT count(*) FROM link_uses";
+    let left: u64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1, "only what is under way");
+    assert!(
+        download(&place, &secret, "d").is_err(),
+        "what a and b were sent is one download together, and c has the other"
+    );
+    drop(held);
+}

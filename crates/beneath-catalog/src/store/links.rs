@@ -116,6 +116,7 @@ pub(crate) fn begin(
     wanted: &Wanted<'_>,
     now: Millis,
 ) -> Result<Option<Begun>, StoreError> {
+    settle(writing, wanted.found.link, now)?;
     let of = match wanted.bytes.end - wanted.bytes.start >= wanted.size {
         true => whole(writing, wanted, now)?,
         false => part(writing, wanted, now)?,
@@ -252,15 +253,16 @@ fn account(
     size: u64,
     until: Option<Millis>,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT held, completed, budget, covered FROM link_uses WHERE id = ?1";
+    let sql = "SELECT held, completed, budget, covered, link FROM link_uses WHERE id = ?1";
     let found = statement(writing, sql)?
         .query_row([of], |row| {
             let covered = Coverage::from_bytes(row.get_ref(3)?.as_blob()?);
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, covered))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, covered, row.get(4)?))
         })
         .optional()?;
     // The link may have been revoked.
-    let Some((held, completed, left, mut covered)): Option<(bool, bool, u64, Coverage)> = found else {
+    let Some((held, counted, left, mut covered, link)): Option<(bool, bool, u64, Coverage, i64)> = found
+    else {
         return Ok(());
     };
     covered.add(sent);
@@ -269,7 +271,14 @@ fn account(
     } else {
         left
     };
-    let completed = completed || (held && (covered.is_whole(size) || left < size));
+    let completed = counted || (held && (covered.is_whole(size) || left < size));
+    if completed && !counted {
+        statement(
+            writing,
+            "UPDATE links SET completed = completed + 1 WHERE id = ?1",
+        )?
+        .execute([link])?;
+    }
     if completed {
         // Enough to fetch what was lost on the way, once.
         left = left.min(size);
@@ -339,12 +348,15 @@ fn taken(
     (client, size): (&[u8; 32], u64),
     now: Millis,
 ) -> Result<u64, StoreError> {
+    let sql = "SELECT completed, lapsed FROM links WHERE id = ?1";
+    let (mut taken, mut lapsed): (u64, u64) =
+        statement(snapshot, sql)?.query_row([found.link], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let sql = format!(
-        "SELECT completed OR until > ?2 OR {RUNNING}, client <> ?3, covered FROM link_uses WHERE link = ?1 AND held"
+        "SELECT until > ?2 OR {RUNNING}, client <> ?3, covered FROM link_uses \
+         WHERE link = ?1 AND held AND NOT completed"
     );
     let mut statement = statement(snapshot, &sql)?;
     let mut uses = statement.query((found.link, now.0, client))?;
-    let (mut taken, mut lapsed) = (0, 0_u64);
     while let Some(row) = uses.next()? {
         if row.get(0)? {
             taken += 1;
@@ -356,6 +368,32 @@ fn taken(
     }
     Ok(taken + lapsed / size.max(1))
 }
+
+/// Leaves of uses that nobody can go on with what counts of them. Of those that were given back only after a day: until then
+/// their clients, if they come again, are not held to account for what they had already.
+fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError> {
+    let sql = "SELECT id, completed, covered FROM link_uses WHERE link = ?1 AND held AND until <= ?2 \
+               AND (completed OR until <= ?2 - ?3) AND NOT EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id) \
+               ORDER BY until LIMIT ?4";
+    let day = 24 * 60 * 60 * 1000;
+    let settled = statement(writing, sql)?
+        .query_map((link, now.0, day, SETTLED_AT_ONCE), |row| {
+            let covered = Coverage::from_bytes(row.get_ref(2)?.as_blob()?);
+            Ok((row.get(0)?, row.get(1)?, covered.len()))
+        })?
+        .collect::<Result<Vec<(i64, bool, u64)>, _>>()?;
+    for (of, completed, covered) in settled {
+        statement(writing, "DELETE FROM link_uses WHERE id = ?1")?.execute([of])?;
+        if !completed {
+            let sql = "UPDATE links SET lapsed = lapsed + ?2 WHERE id = ?1";
+            statement(writing, sql)?.execute((link, covered))?;
+        }
+    }
+    Ok(())
+}
+
+/// More than one download adds.
+const SETTLED_AT_ONCE: u32 = 8;
 
 /// That a transfer over the use is under way; `?2` is now.
 const RUNNING: &str = "EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id AND t.deadline > ?2 \
@@ -380,8 +418,7 @@ pub(crate) fn list(
     creator: Option<UserId>,
     page: Page,
 ) -> Result<Vec<Link>, StoreError> {
-    let sql = "SELECT l.id, e.id, u.name, l.created, l.expires, l.uses, \
-               (SELECT count(*) FROM link_uses x WHERE x.link = l.id AND x.completed) \
+    let sql = "SELECT l.id, e.id, u.name, l.created, l.expires, l.uses, l.completed \
                FROM links l JOIN entries e ON e.seq = l.entry LEFT JOIN users u ON u.id = l.creator \
                WHERE l.id < ?1 AND (?2 IS NULL OR l.entry = ?2) AND (?3 IS NULL OR l.creator = ?3) \
                ORDER BY l.id DESC LIMIT ?4";

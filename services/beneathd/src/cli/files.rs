@@ -39,7 +39,7 @@ pub(super) struct Grant {
     common: Common,
 }
 
-/// Take a grant back; when this returns, nobody who rested on it gets another byte
+/// Take a grant back; when this returns, nobody who rested on it is sent another byte
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  beneathd revoke 8kRXzGkFyVE0Y1u3rEJ2Vg user:alice")]
 pub(super) struct Revoke {

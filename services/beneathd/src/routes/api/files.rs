@@ -258,7 +258,7 @@ pub(super) async fn change(
 
 /// Unpublish a file
 ///
-/// With its grants and links; the file itself stays. When this is answered nobody gets another byte of it.
+/// With its grants and links; the file itself stays. When this is answered nobody is sent another byte of it.
 #[utoipa::path(
     delete, path = "/files/{id}", tag = "files",
     params(
@@ -267,7 +267,7 @@ pub(super) async fn change(
             example = "\"1\""),
     ),
     responses(
-        (status = 200, description = "Nobody gets another byte of it", body = Changed),
+        (status = 200, description = "Nobody is sent another byte of it", body = Changed),
         (status = 412, description = "It was changed since", body = Problem,
             content_type = "application/problem+json"),
     )

@@ -155,7 +155,7 @@ pub(super) async fn grant(
 
 /// Take a grant back
 ///
-/// When this is answered, nobody who rested on it gets another byte. Asked for again it is answered the same.
+/// When this is answered, nobody who rested on it is sent another byte. Asked for again it is answered the same.
 #[utoipa::path(
     delete, path = "/files/{id}/grants/{subject}", tag = "grants",
     params(
