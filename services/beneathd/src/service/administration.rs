@@ -58,3 +58,169 @@ impl Service {
         threads.run(&publisher, work).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::RwLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    use beneath::{RelPath, Root, ambient_authority};
+    use beneath_catalog::{Catalog, Options, Role, StoreUrl, UserName};
+    use beneath_serve::Proxies;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::service::{ADMINISTRATION_THREADS, PUBLISHING_THREADS};
+    use crate::telemetry;
+
+    /// The service, without its sockets.
+    struct House {
+        service: Arc<Service>,
+        // Waits for what is under way.
+        runtime: Runtime,
+        directory: tempfile::TempDir,
+    }
+
+    impl House {
+        fn build() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let files = directory.path().join("files");
+            std::fs::create_dir(&files).unwrap();
+            let root = Root::open_ambient(files, ambient_authority()).unwrap();
+            let store = StoreUrl::sqlite(directory.path().join("catalog.db"));
+            let roots = [("files".parse().unwrap(), Arc::new(root))];
+            let catalog = Catalog::create(&store, roots, Options::default()).unwrap();
+            let service = Service::new(catalog, Proxies::default(), &telemetry::start());
+            Self {
+                service: Arc::new(service),
+                runtime: Runtime::new().unwrap(),
+                directory,
+            }
+        }
+
+        /// Somebody who came with a token.
+        fn logged_in(&self, name: &str, role: Role) -> Principal {
+            let catalog = self.service.catalog();
+            let operator = catalog.operator(ambient_authority());
+            let user: UserName = name.parse().unwrap();
+            drop(
+                operator
+                    .add_user(&user, &"secret".parse().unwrap(), role)
+                    .unwrap(),
+            );
+            let token = operator.create_token(&user, Duration::from_secs(600)).unwrap();
+            let shown = Credentials::bearer(token.value().reveal().as_bytes());
+            catalog.authenticate(&shown).unwrap()
+        }
+
+        /// What is done while `gate` is closed; returns how many of them have begun.
+        fn keep_busy(&self, who: &Principal, times: usize, gate: &Arc<RwLock<()>>) -> Arc<AtomicUsize> {
+            let begun = Arc::new(AtomicUsize::new(0));
+            for _ in 0..times {
+                let (service, who) = (Arc::clone(&self.service), who.clone());
+                let (gate, begun) = (Arc::clone(gate), Arc::clone(&begun));
+                self.runtime.spawn(async move {
+                    let act = move |_: Administration<'_>| {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        drop(gate.read());
+                        Ok(())
+                    };
+                    service.administer(who, act).await
+                });
+            }
+            begun
+        }
+
+        fn publish(
+            &self,
+            who: &Principal,
+            name: &str,
+        ) -> impl Future<Output = Result<Result<Change<Entry>, AdminError>, Rejection>> + Send + 'static
+        {
+            let (service, who) = (Arc::clone(&self.service), who.clone());
+            let path = RelPath::parse(name).unwrap();
+            let publication = Publication::new("files".parse().unwrap(), path).pinned(Pin::Content);
+            async move { service.publish(who, publication).await }
+        }
+
+        /// Within a time that is enough on a machine however busy.
+        fn in_time<T>(&self, what: &str, done: impl Future<Output = T>) -> T {
+            let done = async { tokio::time::timeout(PATIENCE, done).await };
+            self.runtime
+                .block_on(done)
+                .unwrap_or_else(|_| panic!("not in time: {what}"))
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[track_caller]
+    fn eventually(what: &str, is_so: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < PATIENCE, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn one_user_has_half_of_the_threads_and_cannot_keep_another_from_revoking() {
+        let house = House::build();
+        let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| house.logged_in(name, Role::Admin));
+        let gate = Arc::default();
+        let closed = RwLock::write(&gate).unwrap();
+        let half = ADMINISTRATION_THREADS / 2;
+        let of_ann = house.keep_busy(&ann, 2 * ADMINISTRATION_THREADS, &gate);
+        eventually("ann has half", || of_ann.load(Ordering::Relaxed) == half);
+
+        let eve = eve.name().clone();
+        let revoked = house
+            .service
+            .administer(bob.clone(), move |it| it.disable_user(&eve));
+        let _ = house.in_time("bob revokes", revoked).unwrap();
+
+        let of_bob = house.keep_busy(&bob, 2 * ADMINISTRATION_THREADS, &gate);
+        eventually("bob has the other half", || {
+            of_bob.load(Ordering::Relaxed) == half
+        });
+        // Long enough for what must not happen to happen, on a machine that has nothing else to do.
+        std::thread::sleep(Duration::from_millis(100));
+        let begun = [of_ann, of_bob].map(|begun| begun.load(Ordering::Relaxed));
+        assert_eq!(begun, [half, half], "there are no more threads than these");
+        drop(closed);
+    }
+
+    /// How often this process has a file open.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the kernel says of this process, not of a file"
+    )]
+    fn opened(file: &std::path::Path) -> usize {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok());
+        open.filter(|path| path == file).count()
+    }
+
+    #[test]
+    fn each_publisher_has_one_thread_to_hash_on_and_as_many_as_there_are_do_not_wait_for_each_other() {
+        let house = House::build();
+        let [large, small] = ["large", "small"].map(|name| house.directory.path().join("files").join(name));
+        // Each of which would take minutes.
+        File::create(&large).unwrap().set_len(64 << 30).unwrap();
+        std::fs::write(&small, "content").unwrap();
+        let others = ["ann", "bob", "cid"].map(|name| house.logged_in(name, Role::Publisher));
+        assert_eq!(others.len() + 1, PUBLISHING_THREADS);
+        let dan = house.logged_in("dan", Role::Publisher);
+        for other in &others {
+            for _ in 0..PUBLISHING_THREADS {
+                house.runtime.spawn(house.publish(other, "large"));
+            }
+        }
+        eventually("one file of each is hashed", || opened(&large) >= others.len());
+        let published = house.in_time("dan publishes", house.publish(&dan, "small"));
+        let _ = published.unwrap().unwrap();
+        assert_eq!(opened(&large), others.len());
+    }
+}

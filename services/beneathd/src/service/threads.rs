@@ -107,3 +107,148 @@ async fn block<T: Send + 'static>(
         .await
         .map_err(|_| Rejection::Unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::RwLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// Threads, and work on them that does not end while the gate is closed.
+    struct Works {
+        threads: Arc<SharedThreads>,
+        gate: Arc<RwLock<()>>,
+        runtime: Runtime,
+    }
+
+    /// What one user wants done.
+    struct Wanted {
+        begun: Arc<AtomicUsize>,
+        answers: Vec<JoinHandle<Result<(), Rejection>>>,
+    }
+
+    impl Works {
+        fn new(threads: usize, queue: usize, users: usize) -> Self {
+            Self {
+                threads: Arc::new(SharedThreads::new(threads, queue, users)),
+                gate: Arc::default(),
+                runtime: Builder::new_multi_thread().worker_threads(1).build().unwrap(),
+            }
+        }
+
+        fn ask(&self, name: &str, times: usize) -> Wanted {
+            let begun = Arc::new(AtomicUsize::new(0));
+            let answers = (0..times).map(|_| {
+                let user: UserName = name.parse().unwrap();
+                let (threads, gate, begun) = (
+                    Arc::clone(&self.threads),
+                    Arc::clone(&self.gate),
+                    Arc::clone(&begun),
+                );
+                self.runtime.spawn(async move {
+                    let work = move || {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        drop(gate.read());
+                    };
+                    threads.run(&user, work).await
+                })
+            });
+            Wanted {
+                answers: answers.collect(),
+                begun,
+            }
+        }
+
+        fn answers(&self, wanted: Wanted) -> Vec<Result<(), Rejection>> {
+            let answers = wanted.answers.into_iter();
+            answers
+                .map(|answer| self.runtime.block_on(answer).unwrap())
+                .collect()
+        }
+    }
+
+    impl Wanted {
+        fn begun(&self) -> usize {
+            self.begun.load(Ordering::Relaxed)
+        }
+
+        fn answered(&self) -> usize {
+            self.answers.iter().filter(|answer| answer.is_finished()).count()
+        }
+    }
+
+    #[track_caller]
+    fn eventually(what: &str, is_so: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_secs(20), "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Long enough for what must not happen to happen, on a machine that has nothing else to do.
+    fn a_while() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    #[test]
+    fn nobody_has_more_than_their_share_of_the_threads_and_of_the_queue() {
+        let works = Works::new(4, 4, 2);
+        let closed = works.gate.write().unwrap();
+        let ann = works.ask("ann", 7);
+        eventually("ann has two threads, two wait, and three are sent away", || {
+            (ann.begun(), ann.answered()) == (2, 3)
+        });
+        let bob = works.ask("bob", 4);
+        eventually("bob has the other two", || bob.begun() == 2);
+        let cid = works.ask("cid", 1);
+        a_while();
+        assert_eq!(
+            (ann.begun(), bob.begun(), cid.begun()),
+            (2, 2, 0),
+            "there are four threads"
+        );
+        assert_eq!((bob.answered(), cid.answered()), (0, 0), "who may wait waits");
+
+        drop(closed);
+        let busy = Rejection::Busy(Duration::from_secs(1));
+        let mut told = works.answers(ann);
+        told.sort_by_key(Result::is_err);
+        let expected = [Ok(()), Ok(()), Ok(()), Ok(()), Err(busy), Err(busy), Err(busy)];
+        assert_eq!(told, expected);
+        assert_eq!(works.answers(bob), [Ok(()); 4]);
+        assert_eq!(works.answers(cid), [Ok(())]);
+        // Nothing is left of it: the same again.
+        assert_eq!(works.answers(works.ask("ann", 1)), [Ok(())]);
+    }
+
+    #[test]
+    fn what_is_known_of_a_user_is_forgotten_when_they_want_nothing_any_more() {
+        let works = Works::new(4, 4, 2);
+        for name in ["ann", "bob", "cid"] {
+            assert_eq!(works.answers(works.ask(name, 1)), [Ok(())]);
+        }
+        let of = works.threads.of.lock().unwrap();
+        assert!(of.len() <= 1, "{} users are remembered", of.len());
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_any_more_is_done_and_keeps_its_thread() {
+        let works = Works::new(1, 1, 1);
+        let closed = works.gate.write().unwrap();
+        let given_up = works.ask("ann", 1);
+        eventually("it has begun", || given_up.begun() == 1);
+        given_up.answers[0].abort();
+        eventually("nobody waits", || given_up.answered() == 1);
+        let next = works.ask("bob", 1);
+        a_while();
+        assert_eq!(next.begun(), 0);
+        drop(closed);
+        assert_eq!(works.answers(next), [Ok(())]);
+    }
+}
