@@ -391,3 +391,113 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// So that a batch is of half a second, unless it holds what cannot wait or becomes long.
 const PAUSES: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(actor: &Actor, what: usize) -> Event {
+        Event {
+            at: Millis(0),
+            actor: actor.clone(),
+            event: "open",
+            object: Object::Text(what.to_string()),
+            revision: 1,
+            outcome: "refused",
+            reason: None,
+            sent: Sent::None,
+            address: None,
+        }
+    }
+
+    fn ann() -> Actor {
+        Actor::User("ann".parse().unwrap())
+    }
+
+    /// Who gave no name, and who gave one that they did not prove.
+    fn strangers() -> [Actor; 2] {
+        [Actor::Unknown, Actor::Claimed("ann".into())]
+    }
+
+    #[test]
+    fn half_of_the_queue_is_for_those_who_showed_who_they_are() {
+        for stranger in strangers() {
+            let trail = Trail {
+                queue: Mutex::default(),
+                filled: Condvar::new(),
+                ended: Mutex::default(),
+            };
+            let mut told = Vec::new();
+            for actor in [stranger, ann()] {
+                (0..MAX_QUEUED).for_each(|what| trail.add(tried(&actor, what)));
+                let queue = lock(&trail.queue);
+                told.push((queue.events.len(), queue.dropped));
+            }
+            let (all, half) = (MAX_QUEUED as u64, MAX_QUEUED as u64 / 2);
+            assert_eq!(told, [(MAX_QUEUED / 2, half), (MAX_QUEUED, all)]);
+        }
+    }
+
+    /// Of `actor` there are these records, in this order, and no others.
+    #[track_caller]
+    fn assert_left(pending: &Pending, actor: &Actor, what: std::ops::Range<usize>) {
+        let of = pending
+            .records
+            .iter()
+            .filter(|record| record.event.actor == *actor);
+        let left: Vec<_> = of.map(|record| &record.event.object).collect();
+        let expected: Vec<_> = what.map(|what| Object::Text(what.to_string())).collect();
+        assert!(
+            left.iter().copied().eq(&expected),
+            "{} are left instead of {}",
+            left.len(),
+            expected.len()
+        );
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_all_what_strangers_tried_goes_first_then_the_oldest_and_is_counted() {
+        const HALF: usize = MAX_QUEUED / 2;
+        for stranger in strangers() {
+            let (mut batch, mut pending) = (Queue::default(), Pending::default());
+            let both = (0..HALF).flat_map(|what| [tried(&ann(), what), tried(&stranger, what)]);
+            batch.events.extend(both);
+            pending.add(&mut batch);
+            assert_eq!(
+                (pending.records.len(), pending.dropped),
+                (MAX_QUEUED, 0),
+                "there is room"
+            );
+
+            batch.events.push(tried(&ann(), HALF));
+            pending.add(&mut batch);
+            assert_left(&pending, &ann(), 0..HALF + 1);
+            assert_left(&pending, &stranger, 1..HALF);
+            assert_eq!(pending.dropped, 1);
+
+            // More than they are.
+            batch
+                .events
+                .extend((HALF + 1..MAX_QUEUED + 3).map(|what| tried(&ann(), what)));
+            pending.add(&mut batch);
+            assert_left(&pending, &stranger, 0..0);
+            assert_left(&pending, &ann(), 3..MAX_QUEUED + 3);
+            assert_eq!(pending.dropped, HALF as u64 + 3);
+        }
+    }
+
+    #[test]
+    fn a_record_of_what_happened_often_is_counted_as_often_when_it_goes() {
+        const OFTEN: usize = 2000;
+        let (mut batch, mut pending) = (Queue::default(), Pending::default());
+        batch.events.extend((0..OFTEN).map(|_| tried(&Actor::Unknown, 0)));
+        pending.add(&mut batch);
+        assert_eq!(pending.records.len(), 1);
+        batch
+            .events
+            .extend((0..MAX_QUEUED).map(|what| tried(&ann(), what)));
+        pending.add(&mut batch);
+        assert_left(&pending, &ann(), 0..MAX_QUEUED);
+        assert_eq!(pending.dropped, OFTEN as u64);
+    }
+}
