@@ -10,10 +10,10 @@
 )]
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixDatagram;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
 
 use beneath_tests::{Beneathd, House, Published, beneathd, http, run, trees};
@@ -376,4 +376,46 @@ fn a_wrong_password_and_an_unknown_user_answer_with_the_same_bytes_for_any_file(
     ] {
         assert_eq!(ask(pair, id), first, "{pair} {id}");
     }
+}
+
+/// The log of a service whose standard error is there, once it has refused somebody three times: how many lines are lost.
+fn lost_lines(stderr: &str) -> String {
+    let house = House::build();
+    // Otherwise it would be logged that there is no catalog yet.
+    house.add_user("alice");
+    // An address that no other test has, whose ports nobody takes in between.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let free = TcpListener::bind((Ipv4Addr::new(127, 77, high, low), 0)).unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    house.configure(&format!(
+        "listen = \"127.0.0.1:0\"\n[metrics]\nlisten = \"{address}\"\n[roots.files]\npath = \"files\"\n"
+    ));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("exec \"$@\" 2>{stderr}"), "sh"]);
+    command.arg(beneathd().get_program());
+    let service = house.serve_by(command);
+    for _ in 0..3 {
+        let answer = http::get(service.address(), "/f/AAAAAAAAAAAAAAAAAAAAAA", "Bearer AAAA", "");
+        assert_eq!(answer.status, 401, "who is not let in is answered, and logged");
+    }
+    let lost = || {
+        let answer = http::get(address, "/metrics", "", "");
+        let text = String::from_utf8(answer.body).unwrap();
+        let mut lines = text.lines();
+        let found = lines.find_map(|line| line.strip_prefix("beneathd_log_lines_dropped_total "));
+        found.unwrap_or_else(|| panic!("not counted: {text}")).to_owned()
+    };
+    // They are written by a thread of their own: until that has counted, or for long enough that it would have.
+    let until = Instant::now() + Duration::from_secs(if stderr == "/dev/full" { 20 } else { 1 });
+    while lost() != "3" && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
+    lost()
+}
+
+#[test]
+fn lines_of_the_log_that_a_full_disk_swallowed_are_counted_and_others_are_not() {
+    assert_eq!(lost_lines("/dev/full"), "3");
+    assert_eq!(lost_lines("/dev/null"), "0");
 }
