@@ -11,7 +11,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -189,81 +188,6 @@ fn an_unknown_key_in_the_configuration_is_named_with_its_line() {
     house
         .run(&["check"])
         .fails(2, &["beneathd.toml", "line 5", "conections"]);
-}
-
-#[test]
-fn check_reports_all_problems_at_once() {
-    let house = House::build();
-    house.configure(
-        "listen = \"nowhere\"\npublic_url = \"https://x@x:443\"\nrevocation_bound = \"soon\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\", \"::/0\"]\n[roots.\"a/b\"]\npath = \"x\"\n[limits]\nconnections = 0\n\
-         failed_logins = 0\n[audit]\nretention = \"1s\"\nrecords = 3\n",
-    );
-    house.run(&["check"]).fails(
-        2,
-        &[
-            "nowhere",
-            "`public_url`: \"https://x@x:443\"",
-            "soon",
-            "`trusted_proxies`: \"proxy\"",
-            "`trusted_proxies`: \"::/0\"",
-            "a/b",
-            "limits.connections",
-            "limits.failed_logins",
-            "audit.retention",
-            "audit.records",
-        ],
-    );
-}
-
-#[test]
-fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
-    let house = House::build();
-    house.configure("[roots.gone]\npath = \"gone\"\n[roots.file]\npath = \"files/report.txt\"\n");
-    house
-        .run(&["check"])
-        .fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
-    let told = house.run(&["check", "--json"]);
-    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!(
-        (&told["ok"], told["problems"].as_array().unwrap().len()),
-        (&false.into(), 2),
-        "{told}"
-    );
-}
-
-#[test]
-fn check_names_an_address_that_is_none_of_this_machine() {
-    let house = House::build();
-    let plain = "plaintext = \"behind-proxy\"";
-    for config in [
-        format!("listen = \"192.0.2.1:8080\"\n{plain}"),
-        "listen = \"127.0.0.1:0\"\n[metrics]\nlisten = \"192.0.2.1:8080\"".to_owned(),
-    ] {
-        house.configure(&format!("{config}\n[roots.files]\npath = \"files\"\n"));
-        for command in [&["check"] as &[_], &["serve"]] {
-            house.run(command).fails(1, &["cannot listen on 192.0.2.1:8080"]);
-        }
-    }
-}
-
-#[test]
-fn check_names_a_catalog_that_is_damaged() {
-    let house = House::build();
-    house.add_user("alice");
-    let file = fs::File::options().write(true).open(house.path("catalog.db"));
-    file.unwrap().write_all_at(&[0x55; 16_384], 8192).unwrap();
-    house.run(&["check"]).fails(1, &["catalog.db", "failed"]);
-}
-
-#[test]
-fn check_names_the_directory_that_the_catalog_has_not_got() {
-    let house = House::build();
-    house.configure(
-        "listen = \"127.0.0.1:0\"\ncatalog = \"sqlite:gone/catalog.db\"\n[roots.files]\npath = \"files\"\n",
-    );
-    for command in [&["check"] as &[_], &["serve"]] {
-        house.run(command).fails(1, &["gone/catalog.db", "no directory"]);
-    }
 }
 
 #[test]
