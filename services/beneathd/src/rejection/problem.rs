@@ -197,3 +197,54 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use beneath_catalog::{Catalog, Credentials, Options, Role, StoreUrl};
+
+    use super::*;
+
+    fn challenges(problem: Problem) -> Vec<HeaderValue> {
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let offered = response.headers().get_all(WWW_AUTHENTICATE);
+        offered.iter().cloned().collect()
+    }
+
+    #[test]
+    fn a_401_asks_for_what_would_do_there_and_for_nothing_else() {
+        for (offer, expected) in [
+            (Offer::Basic, &[basic::CHALLENGE] as &[_]),
+            (Offer::Bearer, &[bearer::CHALLENGE]),
+            (Offer::Either, &[basic::CHALLENGE, bearer::CHALLENGE]),
+        ] {
+            let asked = [
+                Problem::unauthorized(offer),
+                Problem::unauthenticated(Unauthenticated::Absent, offer),
+                Problem::unauthenticated(Unauthenticated::Malformed, offer),
+            ];
+            for problem in asked {
+                assert_eq!(challenges(problem), expected, "{offer:?}");
+            }
+        }
+    }
+
+    /// A browser would ask a person for the password, send it, and ask again: it changes nothing, however right it is.
+    #[test]
+    fn whoever_came_with_a_password_to_change_something_is_asked_for_a_token_and_not_for_a_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = StoreUrl::sqlite(directory.path().join("catalog.db"));
+        let catalog = Catalog::create(&store, [], Options::default()).unwrap();
+        let (ann, password) = ("ann".parse().unwrap(), "secret".parse().unwrap());
+        let added = catalog
+            .operator(beneath::ambient_authority())
+            .add_user(&ann, &password, Role::Admin);
+        drop(added.unwrap());
+        let shown = catalog
+            .authenticate(&Credentials::basic(b"ann", b"secret"))
+            .unwrap();
+        let error = catalog.administration(&shown).disable_user(&ann).unwrap_err();
+        assert_eq!(error.kind(), AdminErrorKind::TokenRequired);
+        assert_eq!(challenges(error.into()), [bearer::CHALLENGE]);
+    }
+}
