@@ -37,9 +37,15 @@ impl Imported {
     }
 
     /// Whether this is the password. bcrypt reads 72 bytes at most and starts again after a NUL, so that other passwords
-    /// would match: neither is taken.
+    /// would match: neither is taken. Nor is what makes each round of SHA-crypt cost a multiple.
     pub(crate) fn matches(&self, password: &[u8]) -> bool {
-        let sound = !password.contains(&0) && (password.len() <= 72 || !matches!(self, Self::Bcrypt(_)));
+        let longest = match self {
+            Self::Bcrypt(_) => 72,
+            Self::ShaCrypt(_) => 256,
+            Self::Apr1 { .. } | Self::Sha1(_) => usize::MAX,
+        };
+        let sound = !password.contains(&0) && password.len() <= longest;
+        let password = &password[..password.len().min(longest)];
         let found = match self {
             Self::Bcrypt(record) => bcrypt::verify(password, record).unwrap_or(false),
             Self::ShaCrypt(record) => ShaCrypt::default().verify_password(password, &**record).is_ok(),
@@ -66,14 +72,22 @@ fn parse_sha_crypt(text: &str) -> Result<Imported, RecordError> {
         ["", _, rounds, salt, hash] => (rounds.strip_prefix("rounds=").unwrap_or_default(), salt, hash),
         _ => return Err(RecordError("is not a SHA-crypt record")),
     };
-    let len = if fields[1] == "5" { 43 } else { 86 };
+    // The last character has fewer bits than it could say.
+    let (len, last) = if fields[1] == "5" { (43, 16) } else { (86, 4) };
+    let ends = |hash: &str| {
+        hash.bytes()
+            .last()
+            .is_some_and(|byte| ALPHABET[..last].contains(&byte))
+    };
     let alphabet = |text: &str| text.bytes().all(|byte| ALPHABET.contains(&byte));
     match rounds.parse::<u32>() {
         // glibc takes other characters in a salt, what verifies here does not.
         Ok(1000..=1_000_000) if !alphabet(salt) => {
             Err(RecordError("has a salt of other characters than ./0-9A-Za-z"))
         }
-        Ok(1000..=1_000_000) if (1..=16).contains(&salt.len()) && hash.len() == len && alphabet(hash) => {
+        Ok(1000..=1_000_000)
+            if (1..=16).contains(&salt.len()) && hash.len() == len && alphabet(hash) && ends(hash) =>
+        {
             Ok(Imported::ShaCrypt(text.into()))
         }
         Ok(1_000_001..) => Err(RecordError("has more than 1,000,000 rounds of SHA-crypt")),
@@ -209,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_sha_crypt_cost_a_multiple_is_not_taken() {
+        let longest = "x".repeat(256);
+        let openssl = std::process::Command::new("openssl")
+            .args(["passwd", "-6", "-salt", "salt", &longest])
+            .output()
+            .unwrap();
+        let record = String::from_utf8(openssl.stdout).unwrap();
+        let imported = Imported::parse(record.trim()).unwrap();
+        assert!(imported.matches(longest.as_bytes()));
+        assert!(!imported.matches(format!("{longest}x").as_bytes()));
+    }
+
+    #[test]
     fn what_cannot_be_verified_in_bounded_time_or_at_all_is_not_taken() {
         for record in [
             "",
@@ -219,6 +246,8 @@ mod tests {
             "$2y$05$c4WoMPo3",
             "$5$rounds=99999999$abc$abc",
             "$6$abc$short",
+            "$5$saltstring$MkP5qKcKBbjj8bsVcXLwsVnoyIfhVxvKRnDs04znYEz",
+            "$6$saltstring$CSTM8ggie.dU5m6eoS07/LZ2D/r4hrX.jxMSo1fYZexnehwOFJu1o2u1p.BZSnrxIhERrHnuxI8ONbt/kSPvFz",
             "$6$abc-d_e$CSTM8ggie.dU5m6eoS07/LZ2D/r4hrX.jxMSo1fYZexnehwOFJu1o2u1p.BZSnrxIhERrHnuxI8ONbt/kSPvF0",
             "$apr1$abc$short",
             "$apr1$123456789$HqJZimcKQFAMYayBlzkrA/",
