@@ -76,7 +76,7 @@ fn parse_sha_crypt(text: &str) -> Result<Imported, RecordError> {
     let (len, last) = if fields[1] == "5" { (43, 16) } else { (86, 4) };
     let ends = |hash: &str| {
         hash.bytes()
-            .last()
+            .next_back()
             .is_some_and(|byte| ALPHABET[..last].contains(&byte))
     };
     let alphabet = |text: &str| text.bytes().all(|byte| ALPHABET.contains(&byte));
