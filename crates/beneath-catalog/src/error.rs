@@ -39,8 +39,6 @@ pub enum ConnectErrorKind {
     Served,
     /// It is damaged, full, or its device failed.
     Failed,
-    /// The URL names a kind of store that this build does not have.
-    Unsupported,
 }
 
 /// Why an administrative act was not done. Nothing was changed.
@@ -128,7 +126,6 @@ impl fmt::Display for ConnectError {
             ConnectErrorKind::Locked => "is locked by another program",
             ConnectErrorKind::Served => "could be served itself",
             ConnectErrorKind::Failed => "failed",
-            ConnectErrorKind::Unsupported => "is not supported",
         };
         write!(f, "the catalog {} {what}: {}", self.path.display(), self.detail)
     }

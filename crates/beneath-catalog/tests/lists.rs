@@ -14,10 +14,10 @@ use common::{Place, user};
 
 /// How many groups there are on a page of this length, and how many on the one after it.
 fn pages(operator: &Administration<'_>, limit: usize) -> (usize, Option<usize>) {
-    let first = operator.groups_page(Page::first(limit)).unwrap();
+    let first = operator.groups(Page::first(limit)).unwrap();
     let second = first.next.map(|next| {
         let page = Page::first(limit).at(next);
-        operator.groups_page(page).unwrap().items.len()
+        operator.groups(page).unwrap().items.len()
     });
     (first.items.len(), second)
 }

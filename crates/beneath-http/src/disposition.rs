@@ -82,7 +82,8 @@ fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '/' | '\\')
         // The bidirectional controls, which make `exe.gpj` out of `jpg.exe`, and other characters that are not seen.
-        || matches!(c, '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 /// Cuts a long name, and keeps its extension, by which systems choose a program.
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn a_character_that_is_not_seen_or_turns_the_text_around_is_replaced() {
         for c in
-            "\u{61c}\u{200b}\u{200f}\u{2028}\u{202a}\u{202e}\u{2060}\u{2066}\u{206f}\u{feff}\u{85}/\\".chars()
+            "\u{61c}\u{200b}\u{200f}\u{2028}\u{202a}\u{202e}\u{2060}\u{2066}\u{206f}\u{feff}\u{ad}\u{180e}\u{fff9}\u{fffb}\u{e0000}\u{e007f}\u{85}/\\".chars()
         {
             assert_eq!(safe_name(format!("a{c}b").as_bytes()), "a_b", "{c:?}");
         }

@@ -96,23 +96,14 @@ impl Administration<'_> {
         )
     }
 
-    /// The groups with their members, all by name.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`](crate::AdminErrorKind::Refused) for anyone but an administrator.
-    pub fn groups(&self) -> Result<Vec<(GroupName, Vec<UserName>)>, AdminError> {
-        self.ask(Role::Admin, |snapshot, _| Ok(users::groups(snapshot)?))
-    }
-
     /// The groups, newest first.
     ///
     /// # Errors
     ///
     /// [`Refused`](crate::AdminErrorKind::Refused) for anyone but an administrator.
-    pub fn groups_page(&self, page: Page) -> Result<Listing<Group>, AdminError> {
+    pub fn groups(&self, page: Page) -> Result<Listing<Group>, AdminError> {
         self.ask(Role::Admin, |snapshot, _| {
-            let groups = Listing::of(users::groups_page(snapshot, page)?, page, |(id, _)| id.0);
+            let groups = Listing::of(users::groups(snapshot, page)?, page, |(id, _)| id.0);
             Ok(Listing {
                 items: groups.items.into_iter().map(|(_, group)| group).collect(),
                 next: groups.next,

@@ -56,13 +56,15 @@ impl Administration<'_> {
     /// [`NotFound`](crate::AdminErrorKind::NotFound), also for a file the actor does not manage;
     /// [`Invalid`](crate::AdminErrorKind::Invalid) with the field `ttl` or `uses`.
     pub fn create_link(&self, id: &FileId, ttl: Duration, uses: u32) -> Result<Change<NewLink>, AdminError> {
-        let draft =
-            Draft::new(ttl, MAX_TTL, "must be more than nothing and at most 30 days").and_then(|draft| {
-                match uses {
-                    0 => Err(AdminError::invalid("uses", "must be at least one")),
-                    _ => Ok(draft),
-                }
-            });
+        let draft = Draft::new(
+            ttl,
+            NewLink::MAX_TTL,
+            "must be more than nothing and at most 30 days",
+        )
+        .and_then(|draft| match uses {
+            0 => Err(AdminError::invalid("uses", "must be at least one")),
+            _ => Ok(draft),
+        });
         let Draft { secret, expires } =
             draft.inspect_err(|error| self.record_failure("link.create", id, error))?;
         self.act_on(
@@ -131,6 +133,9 @@ impl Administration<'_> {
 }
 
 impl NewLink {
+    /// How long a link may last.
+    pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
     /// Its number, to revoke it by.
     pub const fn id(&self) -> LinkId {
         self.id
@@ -172,5 +177,3 @@ impl FromStr for LinkId {
         }
     }
 }
-
-const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);

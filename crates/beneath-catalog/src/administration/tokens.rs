@@ -31,7 +31,11 @@ impl Administration<'_> {
     /// [`Invalid`](crate::AdminErrorKind::Invalid) for a `ttl` of nothing or more than a day.
     pub fn create_token(&self, user: &UserName, ttl: Duration) -> Result<Change<NewToken>, AdminError> {
         let (event, object) = ("token.create", format!("user:{user}"));
-        let draft = Draft::new(ttl, MAX_TTL, "must be more than nothing and at most one day");
+        let draft = Draft::new(
+            ttl,
+            NewToken::MAX_TTL,
+            "must be more than nothing and at most one day",
+        );
         let Draft { secret, expires } =
             draft.inspect_err(|error| self.record_failure(event, &object, error))?;
         let made = self.catalog.store.write(|writing| {
@@ -108,6 +112,9 @@ impl Administration<'_> {
 }
 
 impl NewToken {
+    /// How long a token may last.
+    pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// The secret, 43 characters of base64url: to be shown once.
     pub fn reveal(&self) -> &str {
         &self.secret
@@ -126,5 +133,3 @@ impl fmt::Debug for NewToken {
             .finish_non_exhaustive()
     }
 }
-
-const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);

@@ -126,19 +126,7 @@ pub(crate) fn groups_of(snapshot: &Connection, user: UserId) -> Result<Vec<Group
     Ok(names.collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn groups(snapshot: &Connection) -> Result<Vec<(GroupName, Vec<UserName>)>, StoreError> {
-    let members =
-        "SELECT name FROM users WHERE id IN (SELECT user FROM members WHERE \"group\" = ?1) ORDER BY name";
-    let mut members = statement(snapshot, members)?;
-    let mut groups = statement(snapshot, "SELECT id, name FROM groups ORDER BY name")?;
-    let groups = groups.query_map([], |row| {
-        let members = members.query_map([row.get::<_, i64>(0)?], |row| super::decide::parse(row, 0))?;
-        Ok((super::decide::parse(row, 1)?, members.collect::<Result<_, _>>()?))
-    })?;
-    Ok(groups.collect::<Result<_, _>>()?)
-}
-
-pub(crate) fn groups_page(snapshot: &Connection, page: Page) -> Result<Vec<(UserId, Group)>, StoreError> {
+pub(crate) fn groups(snapshot: &Connection, page: Page) -> Result<Vec<(UserId, Group)>, StoreError> {
     let sql = "SELECT id, name, created FROM groups WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
     let mut statement = statement(snapshot, sql)?;
     let groups = statement.query_map((page.before.0, page.limit + 1), |row| {

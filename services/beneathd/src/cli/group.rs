@@ -131,8 +131,17 @@ impl Membership {
 impl List {
     fn run(&self) -> Result<(), Failure> {
         let catalog = catalog::existing(&self.common.config()?)?;
-        for (group, members) in catalog::operator(&catalog).groups()? {
-            let members: Vec<_> = members.iter().map(UserName::as_str).collect();
+        let operator = catalog::operator(&catalog);
+        let mut groups = Vec::new();
+        catalog::all_pages(|page| operator.groups(page), |group| groups.push(group.name))?;
+        groups.sort_unstable();
+        for group in groups {
+            let mut members = Vec::new();
+            catalog::all_pages(
+                |page| operator.members(&group, page),
+                |member| members.push(member.as_str().to_owned()),
+            )?;
+            members.sort_unstable();
             let printed = serde_json::json!({ "name": group.as_str(), "members": members });
             self.common
                 .output()

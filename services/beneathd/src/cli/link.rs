@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use beneath_catalog::{FileId, Link, LinkId};
+use beneath_catalog::{FileId, Link, LinkId, NewLink};
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, catalog, up_to_days};
+use super::{Common, Failure, catalog, up_to};
 
 /// Manage short-lived links
 #[derive(Args, Debug)]
@@ -31,7 +31,7 @@ struct Create {
     /// The ID of a file, as `list` shows it
     id: FileId,
     /// How long it lasts, 30 days at most
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = up_to_days::<30>)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = |text: &str| up_to(NewLink::MAX_TTL, text))]
     ttl: Duration,
     /// How many completed downloads it is good for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]

@@ -11,7 +11,6 @@ mod link;
 mod output;
 mod publish;
 mod quickstart;
-mod random;
 mod serve;
 mod terminal;
 mod token;
@@ -132,12 +131,13 @@ impl From<ProcessError> for Failure {
     }
 }
 
-/// A time of at least a moment and at most so many days.
-fn up_to_days<const DAYS: u64>(text: &str) -> Result<Duration, String> {
+/// A time of at least a moment and at most `longest`.
+fn up_to(longest: Duration, text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(lasts) if lasts.is_zero() || lasts > Duration::from_secs(DAYS * 24 * 60 * 60) => {
-            Err(format!("not between a moment and {DAYS}d"))
-        }
+        Ok(lasts) if lasts.is_zero() || lasts > longest => Err(format!(
+            "not between a moment and {}",
+            humantime::format_duration(longest)
+        )),
         Ok(lasts) => Ok(lasts),
         Err(error) => Err(format!("not a duration, such as \"15m\": {error}")),
     }

@@ -15,10 +15,10 @@ use clap::Args;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::Failure;
 use super::catalog::{self, PublishedFile};
 use super::output::{Output, not_published};
 use super::publish::Found;
-use super::{Failure, random};
 use crate::config::{Config, RootConfig};
 use crate::process;
 
@@ -70,7 +70,7 @@ impl Quickstart {
         let root = self.root()?;
         let state = State::at(self.state.as_deref(), &root)?;
         let config = state.config(&self.directory, &root, self.listen)?;
-        let password = random::password()?;
+        let password = Password::random()?;
 
         let prepare = {
             let (config, password) = (config.clone(), password.clone());
@@ -86,7 +86,7 @@ impl Quickstart {
             let started = Started {
                 url: &base,
                 user: USER,
-                password: &password,
+                password: password.reveal(),
                 files: &files,
             };
             Output::new(self.json).result(&started, || started.lines());
@@ -214,7 +214,7 @@ struct WrittenRoot<'a> {
 fn prepare(
     config: &Config,
     root: &Root,
-    password: &str,
+    password: &Password,
     recursive: bool,
 ) -> Result<(Catalog, Vec<Entry>), Failure> {
     let catalog = catalog::with_roots(config, config.roots.keys())?;
@@ -238,17 +238,16 @@ enum UserIs {
 }
 
 /// The password is fresh each time; only its record is kept.
-fn set_up_user(catalog: &Catalog, user: &UserName, password: &str) -> Result<UserIs, Failure> {
-    let password: Password = password.parse().map_err(refused)?;
+fn set_up_user(catalog: &Catalog, user: &UserName, password: &Password) -> Result<UserIs, Failure> {
     let operator = catalog::operator(catalog);
-    match operator.add_user(user, &password, Role::Reader) {
+    match operator.add_user(user, password, Role::Reader) {
         Err(error) if error.kind() == AdminErrorKind::AlreadyExists => {
             if !operator.user(user)?.enabled() {
                 return Err(Failure::Refused(format!(
                     "user {user} of this state folder is disabled: enable them, or use another --state"
                 )));
             }
-            operator.set_password(user, &password)?.into_value();
+            operator.set_password(user, password)?.into_value();
             Ok(UserIs::Known)
         }
         added => {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use beneath_catalog::UserName;
+use beneath_catalog::{NewToken, UserName};
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, catalog, up_to_days};
+use super::{Common, Failure, catalog, up_to};
 
 /// Manage short-lived bearer tokens
 #[derive(Args, Debug)]
@@ -29,7 +29,7 @@ struct Create {
     /// What the user logs in with
     user: UserName,
     /// How long it lasts, one day at most
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = up_to_days::<1>)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = |text: &str| up_to(NewToken::MAX_TTL, text))]
     ttl: Duration,
     #[command(flatten)]
     common: Common,

@@ -53,7 +53,7 @@ pub(super) async fn list(
     Parameters(page): Parameters<PageOf>,
 ) -> Result<Response, Problem> {
     let listing = service.administer(principal, move |administration| {
-        administration.groups_page(page.page())
+        administration.groups(page.page())
     });
     Ok(answer::json(StatusCode::OK, &Page::of(listing.await?, Group::of)))
 }
