@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The longest name that is sent, in bytes of UTF-8: what file systems hold.
 const MAX_NAME: usize = 255;
@@ -36,7 +37,7 @@ pub(crate) fn header_value(kind: &'static str, name: Option<&[u8]>) -> HeaderVal
     value.push('"');
     if name.chars().any(|c| ascii_likeness(c) != c) {
         value.push_str("; filename*=UTF-8''");
-        percent_encode(&mut value, &name);
+        value.extend(utf8_percent_encode(&name, &NO_ATTR_CHAR));
     }
     // Only visible ASCII was written, so this cannot fail; if it did, the kind alone would be right.
     HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(kind))
@@ -132,20 +133,20 @@ const fn ascii_likeness(c: char) -> char {
     }
 }
 
-/// RFC 8187 §3.2.1: all but `attr-char`.
-fn percent_encode(out: &mut String, name: &str) {
-    for byte in name.bytes() {
-        match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => out.push(char::from(byte)),
-            b'!' | b'#' | b'$' | b'&' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-}
+/// All but `attr-char` (RFC 8187 §3.2.1).
+const NO_ATTR_CHAR: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {

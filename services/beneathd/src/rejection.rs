@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use beneath_catalog::RefusalKind;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -58,6 +59,18 @@ impl Rejection {
             Self::NotFound => r#"{"title":"Not Found","status":404}"#,
             Self::TooManyAttempts(_) => r#"{"title":"Too Many Requests","status":429}"#,
             Self::Unauthorized => r#"{"title":"Unauthorized","status":401}"#,
+        }
+    }
+}
+
+impl From<RefusalKind> for Rejection {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::Unauthenticated => Self::Unauthorized,
+            RefusalKind::NotFound => Self::NotFound,
+            RefusalKind::Busy { retry_after } => Self::Busy(retry_after),
+            RefusalKind::TooManyAttempts { retry_after } => Self::TooManyAttempts(retry_after),
+            RefusalKind::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -135,11 +135,5 @@ fn refuse(refusal: &Refusal, what: &dyn fmt::Display) -> Rejection {
         RefusalKind::TooManyAttempts { .. } => tracing::debug!(%what, "too many attempts"),
         _ => tracing::info!(%what, reason = ?refusal.reason(), "refused"),
     }
-    match refusal.kind() {
-        RefusalKind::Unauthenticated => Rejection::Unauthorized,
-        RefusalKind::NotFound => Rejection::NotFound,
-        RefusalKind::Busy { retry_after } => Rejection::Busy(retry_after),
-        RefusalKind::TooManyAttempts { retry_after } => Rejection::TooManyAttempts(retry_after),
-        RefusalKind::Unavailable => Rejection::Unavailable,
-    }
+    refusal.kind().into()
 }

@@ -56,6 +56,20 @@ pub(crate) struct Ended {
     pub(crate) until: Millis,
 }
 
+/// That the transfer `t` is under way; `?2` is now.
+macro_rules! alive {
+    () => {
+        "(t.deadline > ?2 AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server))"
+    };
+}
+
+/// That a transfer over the use is.
+const RUNNING: &str = concat!(
+    "EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id AND ",
+    alive!(),
+    ")"
+);
+
 pub(crate) fn add(
     writing: &Connection,
     digest: &[u8; 32],
@@ -295,11 +309,12 @@ fn account(
 
 /// Nobody knows how much a server sent that died: as much as its client says by where it goes on.
 fn bury(writing: &Connection, of: Option<i64>, now: Millis) -> Result<(), StoreError> {
-    let sql = format!(
-        "DELETE FROM link_transfers AS t WHERE resumed IS NOT NULL AND (?1 IS NULL OR of = ?1) AND NOT {ALIVE_NOW} \
-         RETURNING of, first, resumed, size"
+    let sql = concat!(
+        "DELETE FROM link_transfers AS t WHERE resumed IS NOT NULL AND (?1 IS NULL OR of = ?1) AND NOT ",
+        alive!(),
+        " RETURNING of, first, resumed, size"
     );
-    let dead = statement(writing, &sql)?
+    let dead = statement(writing, sql)?
         .query_map((of, now.0), |row| {
             Ok((row.get(0)?, row.get(1)?..row.get(2)?, row.get(3)?))
         })?
@@ -394,13 +409,6 @@ fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError
 
 /// More than one download adds.
 const SETTLED_AT_ONCE: u32 = 8;
-
-/// That a transfer over the use is under way; `?2` is now.
-const RUNNING: &str = "EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id AND t.deadline > ?2 \
-                       AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server))";
-
-/// That the transfer `t` is.
-const ALIVE_NOW: &str = "(t.deadline > ?2 AND EXISTS (SELECT 1 FROM servers s WHERE s.id = t.server))";
 
 /// How much of a file a client may look at by ranges without taking a use, in bytes; never all of it.
 const PROBE: u64 = 64 * 1024;

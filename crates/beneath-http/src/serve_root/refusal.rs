@@ -5,6 +5,7 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::lookup::Miss;
 use super::target::Unnamed;
@@ -76,7 +77,7 @@ impl Refusal {
     /// place, whatever prefix a router or proxy has cut off. It is made from the name that was opened, escaped
     /// afresh; nothing of the request is echoed, its query neither.
     fn missing_slash(directory: &RelPath) -> Self {
-        let location = format!("./{}/", escaped(directory.file_name()));
+        let location = format!("./{}/", percent_encode(directory.file_name(), &RESERVED));
         HeaderValue::try_from(location).map_or(Self::NotFound, Self::MissingSlash)
     }
 
@@ -134,23 +135,12 @@ impl Refusal {
     }
 }
 
-/// `pchar` without `sub-delims`, `:` and `@` (RFC 3986 §3.3), all else as escapes.
-fn escaped(name: &[u8]) -> String {
-    let mut text = String::with_capacity(name.len());
-    for &byte in name {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
-            _ => text.extend(['%', digit(byte >> 4), digit(byte & 15)]),
-        }
-    }
-    text
-}
-
-fn digit(value: u8) -> char {
-    char::from_digit(value.into(), 16)
-        .unwrap_or_default()
-        .to_ascii_uppercase()
-}
+/// All but what RFC 3986 leaves unreserved (§2.3).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {
