@@ -267,16 +267,15 @@ fn account(
     size: u64,
     until: Option<Millis>,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT held, completed, budget, covered, link FROM link_uses WHERE id = ?1";
+    let sql = "SELECT held, completed, budget, covered FROM link_uses WHERE id = ?1";
     let found = statement(writing, sql)?
         .query_row([of], |row| {
             let covered = Coverage::from_bytes(row.get_ref(3)?.as_blob()?);
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, covered, row.get(4)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, covered))
         })
         .optional()?;
     // The link may have been revoked.
-    let Some((held, counted, left, mut covered, link)): Option<(bool, bool, u64, Coverage, i64)> = found
-    else {
+    let Some((held, completed, left, mut covered)): Option<(bool, bool, u64, Coverage)> = found else {
         return Ok(());
     };
     covered.add(sent);
@@ -285,14 +284,7 @@ fn account(
     } else {
         left
     };
-    let completed = counted || (held && (covered.is_whole(size) || left < size));
-    if completed && !counted {
-        statement(
-            writing,
-            "UPDATE links SET completed = completed + 1 WHERE id = ?1",
-        )?
-        .execute([link])?;
-    }
+    let completed = completed || (held && (covered.is_whole(size) || left < size));
     if completed {
         // Enough to fetch what was lost on the way, once.
         left = left.min(size);
