@@ -379,22 +379,25 @@ fn taken(
 /// Leaves of uses that nobody can go on with what counts of them. Of those that were given back only after a day: until then
 /// their clients, if they come again, are not held to account for what they had already.
 fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError> {
-    let sql = "SELECT id, completed, covered FROM link_uses WHERE link = ?1 AND held AND until <= ?2 \
-               AND (completed OR until <= ?2 - ?3) AND NOT EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id) \
-               ORDER BY until LIMIT ?4";
-    let day = 24 * 60 * 60 * 1000;
-    let settled = statement(writing, sql)?
-        .query_map((link, now.0, day, SETTLED_AT_ONCE), |row| {
-            let covered = Coverage::from_bytes(row.get_ref(2)?.as_blob()?);
-            Ok((row.get(0)?, row.get(1)?, covered.len()))
+    const IS_OVER: &str = "NOT EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id)";
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let sql = format!(
+        "DELETE FROM link_uses WHERE id IN (SELECT id FROM link_uses \
+         WHERE link = ?1 AND completed AND until <= ?2 AND {IS_OVER} LIMIT ?3)"
+    );
+    statement(writing, &sql)?.execute((link, now.0, SETTLED_AT_ONCE))?;
+    let sql = format!(
+        "DELETE FROM link_uses WHERE id IN (SELECT id FROM link_uses \
+         WHERE link = ?1 AND held AND NOT completed AND until <= ?2 AND {IS_OVER} LIMIT ?3) RETURNING covered"
+    );
+    let given_back = statement(writing, &sql)?
+        .query_map((link, now.0 - DAY, SETTLED_AT_ONCE), |row| {
+            Ok(Coverage::from_bytes(row.get_ref(0)?.as_blob()?).len())
         })?
-        .collect::<Result<Vec<(i64, bool, u64)>, _>>()?;
-    for (of, completed, covered) in settled {
-        statement(writing, "DELETE FROM link_uses WHERE id = ?1")?.execute([of])?;
-        if !completed {
-            let sql = "UPDATE links SET lapsed = lapsed + ?2 WHERE id = ?1";
-            statement(writing, sql)?.execute((link, covered))?;
-        }
+        .collect::<Result<Vec<u64>, _>>()?;
+    if !given_back.is_empty() {
+        let sql = "UPDATE links SET lapsed = lapsed + ?2 WHERE id = ?1";
+        statement(writing, sql)?.execute((link, given_back.into_iter().fold(0, u64::saturating_add)))?;
     }
     Ok(())
 }

@@ -5,4 +5,4 @@ CREATE TRIGGER link_uses_are_counted AFTER UPDATE OF completed ON link_uses WHEN
   BEGIN UPDATE links SET completed = completed + 1 WHERE id = new.link; END;
 UPDATE links SET completed = (SELECT count(*) FROM link_uses WHERE link = links.id AND completed);
 CREATE INDEX link_uses_unfinished ON link_uses (link) WHERE held AND NOT completed;
-CREATE INDEX link_uses_by_end ON link_uses (link, until) WHERE held;
+CREATE INDEX link_uses_completed ON link_uses (link, until) WHERE completed;
