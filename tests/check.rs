@@ -34,6 +34,13 @@ fn check_reports_all_problems_at_once() {
             "audit.records",
         ],
     );
+    let told = house.run(&["check", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told["ok"], false);
+    assert!(
+        told["problems"][0].as_str().unwrap().contains("nowhere"),
+        "{told}"
+    );
 }
 
 #[test]

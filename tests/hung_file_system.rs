@@ -126,6 +126,7 @@ const ALICE: &str = "Basic YWxpY2U6c2VjcmV0";
 /// Asks for a file, and takes a little of it if there is some.
 fn begin(service: &Beneathd, path: &str) -> TcpStream {
     let mut client = TcpStream::connect(service.address()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     write!(
         client,
         "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {ALICE}\r\n\r\n"
@@ -150,8 +151,8 @@ fn what_is_on_other_file_systems_is_served_and_revoked_while_one_hangs() {
         let command = ["publish", what, "--to", "user:alice", "--json"];
         house.run(&[&command, more].concat()).published().id
     };
-    let [report, large] = ["files:report.txt", "files:large.bin"].map(|name| publish(name, &[]));
-    let remote = publish("remote:file", &["--pin", "content"]);
+    let [report, large, remote] = ["files:report.txt", "files:large.bin", "remote:file"]
+        .map(|name| publish(name, &["--pin", "content"]));
     let service = house.serve();
     let status = |id: &str| http::get(service.address(), &format!("/f/{id}"), ALICE, "").status;
     assert_eq!(status(&report), 200);
@@ -176,7 +177,11 @@ fn what_is_on_other_file_systems_is_served_and_revoked_while_one_hangs() {
     let revoked = admin.revoke(&report, "user:alice");
     assert_eq!(revoked.effective, "acknowledged");
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-    let [_, mut client] = under_way;
+    let [mut cut, mut client] = under_way;
     client.read_exact(&mut vec![0; 32 << 20]).unwrap();
     drop(hanging);
+    let mut rest = Vec::new();
+    // Reset, perhaps.
+    let _ = cut.read_to_end(&mut rest);
+    assert!((rest.len() as u64) < SIZE, "nobody could see what was sent of it");
 }

@@ -201,7 +201,7 @@ fn whoever_only_looks_takes_nothing() {
 #[test]
 fn what_shows_a_picture_of_a_link_takes_nothing_and_a_phone_is_no_bot() {
     let shop = Shop::open();
-    let link = shop.link(&shop.small, 1);
+    let link = shop.link(&shop.small, 7);
     let as_program = |name: &str| {
         let more = format!("User-Agent: {name}\r\n");
         ask(shop.service.address(), "GET", &link.path, &more).status
@@ -219,9 +219,19 @@ fn what_shows_a_picture_of_a_link_takes_nothing_and_a_phone_is_no_bot() {
     ] {
         assert_eq!(as_program(name), 503, "{name}");
     }
-    let phone = "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20 Build/RP1A) Chrome/120.0 Mobile";
-    assert_eq!(as_program(phone), 200);
-    assert_eq!(as_program("curl/8"), 404, "it is used up");
+    let people = [
+        "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20 Build/RP1A) Chrome/120.0 Mobile",
+        "Mozilla/5.0 (Linux; Android 11; CUBOT; wv) Chrome/120.0 Mobile",
+        "Mozilla/5.0 (Linux; Android 10) Chrome/81.0 Mobile Safari/537.36 Viber/14.7.0.4",
+        "Mozilla/5.0 (Windows NT 10.0; Microsoft Windows 10.0.19045; en-US) PowerShell/7.5.0-preview.5",
+        "curl/8",
+        "Wget/1.21",
+        "aria2/1.36.0",
+    ];
+    for name in people {
+        assert_eq!(as_program(name), 200, "{name}");
+    }
+    assert_eq!(as_program("curl/9"), 404, "it is used up");
 }
 
 #[test]

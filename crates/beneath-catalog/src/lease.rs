@@ -11,8 +11,9 @@ use beneath::{File, Source, Stopped};
 
 use crate::entry::{Entry, Pin};
 use crate::pin;
+use crate::revocation::content::Pinned;
 use crate::revocation::registry::{Overtaken, Place};
-use crate::revocation::{Feed, Pinned, Right};
+use crate::revocation::{Feed, Right};
 use crate::serving::Serving;
 use crate::store::decide::{Ground, Permit};
 use crate::store::{Millis, Revision, links};
@@ -162,8 +163,7 @@ impl Lease {
         serving: &Serving,
     ) -> Result<Self, Overtaken> {
         let file = Arc::new(file);
-        let pinned =
-            (decision.entry.pin == Pin::Content).then(|| Pinned::new(&file, serving.feed.content_until()));
+        let pinned = (decision.entry.pin == Pin::Content).then(|| Pinned::new(&file, &serving.feed));
         let right = Arc::new(Right::new(decision, revision, address, pinned));
         let place = serving.feed.registry.register(&right, revision.as_u64())?;
         Ok(Self {

@@ -90,11 +90,14 @@ impl Pins {
             Err(reading) => reading,
         };
         // Worth a tick, so that it need not be read again; not whole seconds.
-        std::thread::sleep(settles_in(file).min(TICK));
-        let settled = settles_in(file).is_zero();
+        let settles_in = settles_in(file);
+        std::thread::sleep(settles_in.min(TICK));
         let read = digest(file, |_, _| ControlFlow::<Infallible>::Continue(()))?;
         let ControlFlow::Continue(digest) = read;
-        if settled && file.metadata_now()?.version() == file.metadata().version() {
+        if file.metadata_now()?.version() != file.metadata().version() {
+            return Err(Refusal::not_found(Reason::Replaced));
+        }
+        if settles_in <= TICK {
             let mut digests = lock(&self.digests);
             make_room(&mut digests.known);
             digests.known.insert(state, digest);

@@ -81,6 +81,8 @@ pub enum Reason {
     HashingQueueFull,
     /// Its content is being read, to see whether it is what was published.
     BeingRead,
+    /// Its content is pinned, and the file system did not say in time whether it still is the same.
+    NotSeen,
     /// The store could not be asked.
     Store,
     /// The answer is not in memory.

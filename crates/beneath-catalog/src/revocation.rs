@@ -1,22 +1,21 @@
 //! [`Feed`]: carries revocations to the leases that live, and the right to decide from memory to this process.
 //!
 //! One thread asks the store a hundred times a second (more often if the bound is very short); whoever changes something in this process
-//! asks at once. What changed is judged again, and cut where its ground has fallen. Another thread looks at files whose content is pinned,
-//! because a file system that hangs would hold up what has nothing to do with it. While the store answers, the
+//! asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
 //! process may decide from memory until the bound after the last question; when it does not answer, that right
 //! lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
 
+pub(crate) mod content;
 pub(crate) mod memory;
 pub(crate) mod registry;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
-use std::sync::{Arc, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use beneath::File;
 use rusqlite::Connection;
 
 use crate::complaint::Complaint;
@@ -27,6 +26,7 @@ use crate::stop::Stop;
 use crate::store::decide::{self, Ground};
 use crate::store::{Attached, Millis, Revision, Store, StoreError, links, lock, servers};
 use crate::trail::{Event, Object, Sent, Why};
+use content::{Pinned, Watched};
 use memory::Memory;
 use registry::Registry;
 use sync::{Mutex, Ordering};
@@ -75,20 +75,6 @@ pub(crate) struct Right {
     pinned: Option<Pinned>,
 }
 
-/// A file, to notice that its content is being replaced.
-pub(crate) struct Pinned {
-    file: Weak<File>,
-    /// Until when it counts that it was not, in nanoseconds after the feed started.
-    until: AtomicU64,
-}
-
-/// The threads of a feed.
-pub(crate) struct Watching {
-    pub(crate) store: JoinHandle<()>,
-    /// May hang where a file system does.
-    pub(crate) content: JoinHandle<()>,
-}
-
 /// What whoever sends wants to be told.
 pub(crate) type OnFall = Box<dyn FnOnce() + Send>;
 
@@ -108,7 +94,7 @@ impl Feed {
         store: &Arc<Store>,
         bound: Duration,
         remembered: usize,
-    ) -> Result<(Arc<Self>, Watching), StoreError> {
+    ) -> Result<(Arc<Self>, JoinHandle<()>), StoreError> {
         let server = servers::ServerId::random()?;
         let connection = store.connection()?;
         // An acknowledgement need not survive a power failure, so it does not wait for the disk.
@@ -137,18 +123,12 @@ impl Feed {
         let _ = std::thread::Builder::new()
             .name("beneath-links".to_owned())
             .spawn(recover);
-        let thread = |name: &str, watch: fn(&Self)| {
-            let feed = Arc::clone(&feed);
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            thread
-                .spawn(move || watch(&feed))
-                .map_err(StoreError::unreachable)
-        };
-        let watching = Watching {
-            content: thread("beneath-content", Self::watch_content)?,
-            store: thread("beneath-feed", Self::watch).inspect_err(|_| feed.stop.ask())?,
-        };
-        Ok((feed, watching))
+        let watching = Arc::clone(&feed);
+        let thread = std::thread::Builder::new()
+            .name("beneath-feed".to_owned())
+            .spawn(move || watching.watch())
+            .map_err(StoreError::unreachable)?;
+        Ok((feed, thread))
     }
 
     /// Asks the store what changed, and passes it. When this returns `Ok`, every lease of this process rests on the
@@ -241,21 +221,8 @@ impl Feed {
         (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10))
     }
 
-    fn watch_content(&self) {
-        self.stop.repeat(self.pause(), || {
-            for right in self.registry.live(|right| right.pinned.is_some()) {
-                let until = self.content_until();
-                right.look_at_content(until);
-            }
-        });
-    }
-
-    /// Until when what is seen of a file's content now counts.
-    pub(crate) fn content_until(&self) -> u64 {
-        self.now().saturating_add(nanoseconds(self.bound))
-    }
-
-    fn watch(&self) {
+    fn watch(self: &Arc<Self>) {
+        let watched = Watched::default();
         let mut renewed = Instant::now();
         let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
         self.stop.repeat(self.pause(), || {
@@ -265,6 +232,7 @@ impl Feed {
             if asked.is_err() && !self.is_current() {
                 self.end(Reason::Store);
             }
+            watched.watch(self);
             if renewed.elapsed() > RENEW_LINKS && self.link_transfers.load(Ordering::Relaxed) > 0 {
                 renewed = Instant::now();
                 // If the store is busy, the next time: there is time for three.
@@ -299,7 +267,7 @@ impl Feed {
         let now = self.now();
         !right.fallen.load(Ordering::SeqCst)
             && now < right.deadline.load(Ordering::Relaxed)
-            && right.is_looked_at(now)
+            && right.is_seen(now)
             && now < self.valid_until.load(Ordering::SeqCst)
     }
 
@@ -307,8 +275,8 @@ impl Feed {
     pub(crate) fn why_not(&self, right: &Right) -> Reason {
         if self.now() >= right.deadline.load(Ordering::Relaxed) {
             Reason::Expired
-        } else if !right.is_looked_at(self.now()) {
-            Reason::BeingRead
+        } else if !right.is_seen(self.now()) {
+            Reason::NotSeen
         } else {
             Reason::Store
         }
@@ -320,6 +288,11 @@ impl Feed {
             None => u64::MAX,
             Some(until) => self.now().saturating_add(nanoseconds(until.since(now))),
         }
+    }
+
+    /// Until when counts what is seen now, by the same clock.
+    fn until(&self) -> u64 {
+        self.now().saturating_add(nanoseconds(self.bound))
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -439,34 +412,15 @@ impl Right {
         }
     }
 
-    /// Whether what was seen of the content still counts at `now`.
-    fn is_looked_at(&self, now: u64) -> bool {
-        let until = |pinned: &Pinned| pinned.until.load(Ordering::Relaxed);
-        self.pinned.as_ref().is_none_or(|pinned| now < until(pinned))
-    }
-
-    /// What is seen counts until `until`. May wait for the disk, for as long as that takes; meanwhile the right lapses by itself.
-    fn look_at_content(&self, until: u64) {
-        let Some(pinned) = &self.pinned else { return };
-        match pinned.file.upgrade() {
-            Some(file) if was_changed(&file) => self.fall(Reason::Replaced),
-            _ => pinned.until.store(until, Ordering::Relaxed),
-        }
+    /// Whether what was seen of its content still counts at `now`, if that is pinned.
+    fn is_seen(&self, now: u64) -> bool {
+        self.pinned.as_ref().is_none_or(|pinned| pinned.is_seen(now))
     }
 
     fn prolong(&self, until: Option<Millis>, deadline: u64) {
         self.until
             .store(until.map_or(i64::MAX, |until| until.0), Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
-    }
-}
-
-impl Pinned {
-    pub(crate) fn new(file: &Arc<File>, until: u64) -> Self {
-        Self {
-            file: Arc::downgrade(file),
-            until: AtomicU64::new(until),
-        }
     }
 }
 
@@ -512,11 +466,6 @@ impl Touched {
     fn entry(&self, entry: EntrySeq) -> bool {
         self.everything || self.entries.contains(&entry.0)
     }
-}
-
-fn was_changed(file: &File) -> bool {
-    file.metadata_now()
-        .map_or(true, |now| now.version() != file.metadata().version())
 }
 
 /// States of [`Right::recorded`].

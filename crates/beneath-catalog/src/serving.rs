@@ -19,8 +19,8 @@ pub(crate) struct Serving {
     pub(crate) trail: Arc<Trail>,
     pub(crate) handles: Arc<Handles>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    /// Those that a file system may keep waiting for ever.
-    in_file_systems: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Of the files that stay open: a file system may keep it waiting for ever.
+    keeping: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Serving {
@@ -44,8 +44,8 @@ impl Serving {
             feed,
             trail,
             handles,
-            threads: std::sync::Mutex::new(vec![watching.store, writing]),
-            in_file_systems: std::sync::Mutex::new(vec![watching.content, keeping]),
+            threads: std::sync::Mutex::new(vec![watching, writing]),
+            keeping: std::sync::Mutex::new(Some(keeping)),
         })
     }
 
@@ -87,13 +87,12 @@ impl Drop for Serving {
             let _ = thread.join();
         }
         let until = Instant::now() + A_MOMENT;
-        let mut waiting = lock(&self.in_file_systems);
-        while waiting.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
+        let keeping = lock(&self.keeping).take();
+        while keeping.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
-        waiting.clear();
     }
 }
 
-/// For how long it is waited for whoever waits for a file system.
+/// For how long it is waited for what may wait for a file system.
 const A_MOMENT: Duration = Duration::from_secs(1);

@@ -19,8 +19,11 @@ use threads::{SharedThreads, Threads};
 
 /// How many threads may wait for the disk or hash a password at once.
 const DOWNLOAD_THREADS: usize = 128;
-/// How many may find out who administers: when all downloads wait for a disk, somebody can still revoke something.
-const LOGIN_THREADS: usize = 16;
+/// How many may wait to be told who they are, to administer: when all downloads wait for a disk, somebody can still revoke something.
+/// More than the catalog lets wait for a hash, so that it says itself when there are too many.
+const LOGIN_THREADS: usize = 128;
+/// Tokens are not hashed slowly, and wait for no password of somebody else's.
+const TOKEN_THREADS: usize = 16;
 /// How many requests may wait for one of them. Beyond it: 503, which costs nothing.
 const DOWNLOAD_QUEUE: usize = 1024;
 /// How many administrative acts may be under way, each of which may wait for another process; never the threads of downloads. One
@@ -35,14 +38,20 @@ const PUBLISHING_THREADS: usize = 4;
 const PUBLISHING_QUEUE: usize = 64;
 /// Threads of the runtime that may block: these, those that read what is sent, and a few that nobody counts (a certificate that is
 /// read again).
-pub(crate) const BLOCKING_THREADS: usize =
-    DOWNLOAD_THREADS + LOGIN_THREADS + ADMINISTRATION_THREADS + PUBLISHING_THREADS + BLOCKING_READS + 4;
+pub(crate) const BLOCKING_THREADS: usize = DOWNLOAD_THREADS
+    + LOGIN_THREADS
+    + TOKEN_THREADS
+    + ADMINISTRATION_THREADS
+    + PUBLISHING_THREADS
+    + BLOCKING_READS
+    + 4;
 
 /// What the routes need.
 pub(crate) struct Service {
     catalog: Arc<Catalog>,
     downloads: Threads,
     logins: Threads,
+    tokens: Threads,
     administration: SharedThreads,
     publishing: SharedThreads,
     pub(crate) metrics: Metrics,
@@ -55,6 +64,7 @@ impl Service {
             catalog: Arc::new(catalog),
             downloads: Threads::new(DOWNLOAD_THREADS, DOWNLOAD_QUEUE),
             logins: Threads::new(LOGIN_THREADS, ADMINISTRATION_QUEUE),
+            tokens: Threads::new(TOKEN_THREADS, ADMINISTRATION_QUEUE),
             administration: SharedThreads::new(ADMINISTRATION_THREADS, ADMINISTRATION_QUEUE, 2),
             publishing: SharedThreads::new(PUBLISHING_THREADS, PUBLISHING_QUEUE, PUBLISHING_THREADS),
             metrics: Metrics::new(log),

@@ -45,6 +45,11 @@ pub(crate) enum Shown {
 pub struct Password(Zeroizing<String>);
 
 impl Credentials {
+    /// Whether it is a token, of which to find out whose it is takes no time to speak of.
+    pub const fn is_token(&self) -> bool {
+        matches!(self.shown, Shown::Bearer(_))
+    }
+
     /// The Basic scheme's two parts, as bytes (RFC 7617 §2: split at the first colon).
     ///
     /// Any bytes are taken: what can be no user's is refused later, like a wrong password. Text is brought to NFC.

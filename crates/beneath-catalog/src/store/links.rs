@@ -130,7 +130,7 @@ pub(crate) fn begin(
     wanted: &Wanted<'_>,
     now: Millis,
 ) -> Result<Option<Begun>, StoreError> {
-    settle(writing, wanted.found.link, now)?;
+    settle(writing, wanted, now)?;
     let of = match wanted.bytes.end - wanted.bytes.start >= wanted.size {
         true => whole(writing, wanted, now)?,
         false => part(writing, wanted, now)?,
@@ -299,15 +299,15 @@ fn account(
     Ok(())
 }
 
-/// Nobody knows how much a server sent that died: as much as its client says by where it goes on.
+/// Nobody knows how much a server sent that died: as much as its client says by where it goes on. After a day nothing, if it did not.
 fn bury(writing: &Connection, of: Option<i64>, now: Millis) -> Result<(), StoreError> {
     let sql = concat!(
-        "DELETE FROM link_transfers AS t WHERE resumed IS NOT NULL AND (?1 IS NULL OR of = ?1) AND NOT ",
+        "DELETE FROM link_transfers AS t WHERE (resumed IS NOT NULL OR deadline <= ?3) AND (?1 IS NULL OR of = ?1) AND NOT ",
         alive!(),
-        " RETURNING of, first, resumed, size"
+        " RETURNING of, first, coalesce(resumed, first), size"
     );
     let dead = statement(writing, sql)?
-        .query_map((of, now.0), |row| {
+        .query_map((of, now.0, now.0 - DAY), |row| {
             Ok((row.get(0)?, row.get(1)?..row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<Vec<(i64, Range<u64>, u64)>, _>>()?;
@@ -378,9 +378,9 @@ fn taken(
 
 /// Leaves of uses that nobody can go on with what counts of them. Of those that were given back only after a day: until then
 /// their clients, if they come again, are not held to account for what they had already.
-fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError> {
+fn settle(writing: &Connection, wanted: &Wanted<'_>, now: Millis) -> Result<(), StoreError> {
     const IS_OVER: &str = "NOT EXISTS (SELECT 1 FROM link_transfers t WHERE t.of = link_uses.id)";
-    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let link = wanted.found.link;
     let sql = format!(
         "DELETE FROM link_uses WHERE id IN (SELECT id FROM link_uses \
          WHERE link = ?1 AND completed AND until <= ?2 AND {IS_OVER} LIMIT ?3)"
@@ -388,10 +388,11 @@ fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError
     statement(writing, &sql)?.execute((link, now.0, SETTLED_AT_ONCE))?;
     let sql = format!(
         "DELETE FROM link_uses WHERE id IN (SELECT id FROM link_uses \
-         WHERE link = ?1 AND held AND NOT completed AND until <= ?2 AND {IS_OVER} LIMIT ?3) RETURNING covered"
+         WHERE link = ?1 AND held AND NOT completed AND until <= ?2 AND {IS_OVER} AND client <> ?4 \
+         LIMIT ?3) RETURNING covered"
     );
     let given_back = statement(writing, &sql)?
-        .query_map((link, now.0 - DAY, SETTLED_AT_ONCE), |row| {
+        .query_map((link, now.0 - DAY, SETTLED_AT_ONCE, wanted.client), |row| {
             Ok(Coverage::from_bytes(row.get_ref(0)?.as_blob()?).len())
         })?
         .collect::<Result<Vec<u64>, _>>()?;
@@ -401,6 +402,9 @@ fn settle(writing: &Connection, link: i64, now: Millis) -> Result<(), StoreError
     }
     Ok(())
 }
+
+/// In milliseconds.
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// More than one download adds.
 const SETTLED_AT_ONCE: u32 = 8;

@@ -19,7 +19,9 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let config = self.common.config()?;
+        let told =
+            |(Failure::Refused(why) | Failure::Usage(why)): &Failure| self.tell(std::slice::from_ref(why));
+        let config = self.common.config().inspect_err(told)?;
         let roots = config
             .roots
             .keys()
@@ -42,8 +44,7 @@ impl Check {
             .chain(metrics)
             .collect();
         if !problems.is_empty() {
-            let summary = serde_json::json!({ "ok": false, "problems": problems });
-            self.common.output().failure(&summary);
+            self.tell(&problems);
             return Err(Failure::Refused(problems.join("\n")));
         }
         let summary = serde_json::json!({ "ok": true, "roots": config.roots.len() });
@@ -51,6 +52,11 @@ impl Check {
             .output()
             .result(&summary, || format!("ready: {} roots", config.roots.len()));
         Ok(())
+    }
+
+    fn tell(&self, problems: &[String]) {
+        let summary = serde_json::json!({ "ok": false, "problems": problems });
+        self.common.output().failure(&summary);
     }
 }
 

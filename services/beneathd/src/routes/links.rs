@@ -127,36 +127,48 @@ fn looks_ahead(parts: &Parts) -> bool {
                 .any(|word| value.windows(word.len()).any(|it| it == word.as_bytes()))
         })
     };
-    PURPOSES.iter().any(|field| says(field, &["prefetch", "preview"])) || says("user-agent", &PREVIEWERS)
+    let begins = |word: &str| {
+        let program = parts.headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+        let start = program.and_then(|program| program.get(..word.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    PURPOSES.iter().any(|field| says(field, &["prefetch", "preview"]))
+        || says("user-agent", &PREVIEWERS)
+        || MESSENGERS.into_iter().any(begins)
 }
 
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
 
 /// Part of the User-Agent of what fetches links out of messages, in lower case: what such programs call themselves in general, so
 /// that it is no model of a phone (there are CUBOTs), and those that do not.
-const PREVIEWERS: [&str; 24] = [
-    "preview",
-    "crawler",
-    "unfurl",
+const PREVIEWERS: [&str; 26] = [
     "(bot",
     " bot",
     "bot/",
-    "bot;",
-    "-bot",
+    "crawler",
+    "unfurl",
+    "bingpreview",
     "cardyb",
     "embedly",
     "facebookexternalhit",
     "google-pagerenderer",
     "iframely",
     "kakaotalk-scrap",
+    "linkedinbot",
+    "linkpreview",
     "mastodon/",
     "matrix-org",
+    "mattermost-bot",
+    "microsoftpreview",
+    "skypeuripreview",
     "slack-imgproxy",
     "slackbot",
     "synapse/",
     "telegrambot",
     "twitterbot",
-    "viber/",
     "vkshare",
-    "whatsapp/",
+    "zulipurlpreview",
 ];
+
+/// How the User-Agent of messengers begins when they look. Further on it is that of the browser in them, which is a person's.
+const MESSENGERS: [&str; 2] = ["viber/", "whatsapp/"];

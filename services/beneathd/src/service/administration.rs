@@ -13,12 +13,16 @@ impl Service {
     /// Who somebody is. What they may is decided by each act, again.
     pub(crate) async fn authenticate(&self, credentials: Credentials) -> Result<Principal, Rejection> {
         let catalog = Arc::clone(&self.catalog);
+        let threads = match credentials.is_token() {
+            true => &self.tokens,
+            false => &self.logins,
+        };
         let shown = move || {
             catalog
                 .authenticate(&credentials)
                 .map_err(|refusal| refuse(&refusal, &"the API"))
         };
-        self.logins.run(shown).await?
+        threads.run(shown).await?
     }
 
     /// One act. Once begun it is done, whether or not somebody still waits for the answer.
@@ -64,6 +68,7 @@ mod tests {
     use std::fs::File;
     use std::sync::RwLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Waker};
     use std::time::{Duration, Instant};
 
     use beneath::{RelPath, Root, ambient_authority};
@@ -72,7 +77,7 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::service::{ADMINISTRATION_THREADS, PUBLISHING_THREADS};
+    use crate::service::{ADMINISTRATION_QUEUE, ADMINISTRATION_THREADS, LOGIN_THREADS, PUBLISHING_THREADS};
     use crate::telemetry;
 
     /// The service, without its sockets.
@@ -102,6 +107,13 @@ mod tests {
 
         /// Somebody who came with a token.
         fn logged_in(&self, name: &str, role: Role) -> Principal {
+            self.service
+                .catalog
+                .authenticate(&self.token(name, role))
+                .unwrap()
+        }
+
+        fn token(&self, name: &str, role: Role) -> Credentials {
             let catalog = self.service.catalog();
             let operator = catalog.operator(ambient_authority());
             let user: UserName = name.parse().unwrap();
@@ -111,8 +123,7 @@ mod tests {
                     .unwrap(),
             );
             let token = operator.create_token(&user, Duration::from_secs(600)).unwrap();
-            let shown = Credentials::bearer(token.value().reveal().as_bytes());
-            catalog.authenticate(&shown).unwrap()
+            Credentials::bearer(token.value().reveal().as_bytes())
         }
 
         /// What is done while `gate` is closed; returns how many of them have begun.
@@ -163,6 +174,30 @@ mod tests {
             assert!(since.elapsed() < PATIENCE, "not in time: {what}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn whoever_has_a_token_is_heard_while_nobody_else_is_who_has_a_password() {
+        let house = House::build();
+        let token = house.token("ann", Role::Admin);
+        let gate = Arc::new(RwLock::new(()));
+        let closed = gate.write().unwrap();
+        let _context = house.runtime.enter();
+        let mut waiting: Vec<_> = (0..LOGIN_THREADS + ADMINISTRATION_QUEUE)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                Box::pin(house.service.logins.run(move || drop(gate.read())))
+            })
+            .collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for one in &mut waiting {
+            assert!(one.as_mut().poll(&mut context).is_pending());
+        }
+        let heard = |shown: Credentials| house.in_time("an answer", house.service.authenticate(shown));
+        let with_password = heard(Credentials::basic(b"ann", b"secret"));
+        assert!(matches!(with_password, Err(Rejection::Busy(_))));
+        assert!(heard(token).is_ok());
+        drop(closed);
     }
 
     #[test]

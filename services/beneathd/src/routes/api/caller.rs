@@ -7,7 +7,7 @@ use beneath_catalog::{Credentials, Principal};
 use beneath_serve::Peer;
 use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use super::conditions::IfMatch;
 use crate::auth::{self, Scheme, Unauthenticated};
@@ -83,7 +83,7 @@ impl FromRequestParts<Arc<Service>> for Login {
         let elsewhere = match (parts.headers.get("sec-fetch-site"), parts.headers.get(ORIGIN)) {
             (Some(site), _) => site != "same-origin" && site != "none",
             // Older ones, and where there is no TLS.
-            (None, Some(origin)) => !is_own(origin, &parts.headers),
+            (None, Some(origin)) => !is_own(origin, parts),
             (None, None) => false,
         };
         if elsewhere {
@@ -96,9 +96,12 @@ impl FromRequestParts<Arc<Service>> for Login {
 }
 
 /// Whether the host of the origin (`scheme://host`, RFC 6454 §7) is the one that was asked.
-fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+fn is_own(origin: &HeaderValue, parts: &Parts) -> bool {
     let mut origin = origin.as_bytes().splitn(3, |&byte| byte == b'/');
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let host = match parts.uri.authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => parts.headers.get(HOST).map(HeaderValue::as_bytes),
+    };
     host.is_some_and(|host| origin.nth(2).is_some_and(|own| own.eq_ignore_ascii_case(host)))
 }
 

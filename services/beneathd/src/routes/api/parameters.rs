@@ -72,6 +72,9 @@ fn misread(rejection: &QueryRejection) -> Problem {
         }
     };
     match found {
+        Some(error) if error.path().iter().next().is_none() => {
+            Problem::new(StatusCode::BAD_REQUEST, error.inner().to_string())
+        }
         Some(error) => Problem::parameter(error.path().to_string(), error.inner().to_string()),
         None => Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()),
     }
