@@ -137,6 +137,10 @@ fn begin(service: &Beneathd, path: &str) -> TcpStream {
 
 #[test]
 fn what_is_on_other_file_systems_is_served_and_revoked_while_one_hangs() {
+    // The gate sets it, and says so, on a machine that cannot make one.
+    if std::env::var_os("BENEATH_WITHOUT_FUSE").is_some() {
+        return;
+    }
     let house = House::build();
     let (_session, answering) = mount(&house.path("remote"));
     house.configure(
