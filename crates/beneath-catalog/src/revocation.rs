@@ -139,7 +139,8 @@ impl Feed {
 
     fn ask(&self, mut passed: MutexGuard<'_, Passed>) -> Result<Revision, StoreError> {
         self.store.look().inspect_err(|_| self.end(Reason::Store))?;
-        let asked = self.now();
+        // Only as long after the question as nobody who changes something gives up waiting for this process.
+        let until = self.until();
         let registered = {
             let connection = lock(&self.connection);
             let snapshot = connection.unchecked_transaction()?;
@@ -147,8 +148,6 @@ impl Feed {
             servers::is_registered(&snapshot, &self.server)?
         };
         if registered {
-            // Only as long after the question as nobody who changes something gives up waiting for this process.
-            let until = asked.saturating_add(nanoseconds(self.bound));
             self.valid_until.fetch_max(until, Ordering::SeqCst);
         }
         self.acknowledge(&mut passed, registered);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use beneath::File;
 
 use super::{Feed, Right};
+use crate::pin;
 use crate::refusal::Reason;
 use crate::store::lock;
 
@@ -45,15 +46,11 @@ impl Pinned {
     fn look(&self, right: &Right, feed: &Feed) {
         let until = feed.until();
         match self.file.upgrade() {
-            Some(file) if was_changed(&file) => right.fall(Reason::Replaced),
+            // What cannot be asked is not what it was.
+            Some(file) if pin::was_changed(&file).unwrap_or(true) => right.fall(Reason::Replaced),
             _ => self.until.store(until, Ordering::Relaxed),
         }
     }
-}
-
-fn was_changed(file: &File) -> bool {
-    file.metadata_now()
-        .map_or(true, |now| now.version() != file.metadata().version())
 }
 
 impl Watched {

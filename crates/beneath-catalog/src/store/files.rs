@@ -58,7 +58,7 @@ impl New {
                     ControlFlow::Continue(digest) => digest,
                     ControlFlow::Break(why) => return Err(why),
                 };
-                if file.metadata_now().map_err(unreadable)?.version() != file.metadata().version() {
+                if pin::was_changed(file).map_err(unreadable)? {
                     let path = &publication.path;
                     return Err(AdminError::invalid("path", format_args!("{path:?} {CHANGING}")));
                 }

@@ -14,8 +14,8 @@ use super::buffer::Buffer;
 use super::fingerprint::Fingerprint;
 use super::tail::Tail;
 
-/// How many reads of this process may wait for the disk at once, each on a blocking thread of the runtime; more wait their turn. So
-/// much more than everything else should the runtime be allowed, for a slow disk not to take all of them.
+/// How many reads of this process may wait for the disk at once, each on a blocking thread of the runtime; more wait their turn. A
+/// runtime should be allowed so many more than everything else needs, so that a slow disk does not take all of them.
 pub const BLOCKING_READS: usize = 32;
 
 static PERMITS: Semaphore = Semaphore::const_new(BLOCKING_READS);
