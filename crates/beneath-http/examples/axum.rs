@@ -1,4 +1,5 @@
-//! Serves a directory on an address: `ServeRoot` in axum, behind a listener that cannot be exhausted.
+//! Serves a directory on an address: `ServeRoot` in axum, behind a listener that cannot be exhausted, and without a copy where
+//! the connection can.
 //!
 //! ```sh
 //! cargo run --release -p beneath-http --all-features --example axum -- DIR ADDR
@@ -14,9 +15,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use beneath::{Root, ambient_authority};
-use beneath_http::{Coding, ServeRoot};
+use beneath_http::{Coding, ServeRoot, direct};
 use beneath_serve::Server;
+use tower::ServiceExt;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,6 +53,7 @@ pub fn app(directory: &Path) -> Result<Router, beneath::Error> {
     let files = ServeRoot::new(root)
         .precompressed([Coding::Brotli, Coding::Zstd, Coding::Gzip])
         .digests_up_to(256 * 1024 * 1024);
+    let files = ServiceExt::<Request>::map_response(files, direct);
     Ok(Router::new().fallback_service(files))
 }
 

@@ -101,6 +101,8 @@ pub enum BodyErrorKind {
     Io(beneath::Error),
     /// The right to read fell: [`beneath::Stopped`].
     Stopped,
+    /// The file of a [`direct`](crate::direct) answer has left already, for another reader.
+    Taken,
     /// The file is shorter than it was.
     Truncated,
 }
@@ -208,6 +210,10 @@ impl fmt::Debug for FileBody {
 }
 
 impl BodyError {
+    pub(crate) const fn of(kind: BodyErrorKind) -> Self {
+        Self(kind)
+    }
+
     /// What this means.
     pub const fn kind(&self) -> BodyErrorKind {
         self.0
@@ -221,6 +227,7 @@ impl fmt::Display for BodyError {
             BodyErrorKind::Interrupted => "the reading thread was stopped",
             BodyErrorKind::Io(_) => "the file could not be read",
             BodyErrorKind::Stopped => "the right to read the file ended while it was sent",
+            BodyErrorKind::Taken => "the file left for another reader",
             BodyErrorKind::Truncated => "the file was cut while it was sent",
         })
     }

@@ -94,6 +94,7 @@ mod bare_ranges;
 mod body;
 mod conditional;
 mod digest;
+mod direct;
 mod disposition;
 mod etag;
 mod media_type;
@@ -108,6 +109,7 @@ mod validators;
 
 pub use bare_ranges::BareRanges;
 pub use body::{BLOCKING_READS, BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
+pub use direct::{DirectBody, direct};
 pub use disposition::Disposition;
 pub use etag::EntityTag;
 pub use media_type::{InvalidMediaType, MediaType};

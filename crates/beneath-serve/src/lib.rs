@@ -45,7 +45,7 @@
 //!   before the application sees it.
 //! * **Floods are bounded**: heads, header lists, streams, resets, CONTINUATION and control frames.
 //! * **Shutdown ends** when it was said to end, and tells how.
-//! * **Files are not copied** where they need not be ([`Server::serve_files`]), and what stands for their bytes on the way can reach
+//! * **Files are not copied** where they need not be ([`beneath_http::direct`] in an axum application, [`Server::serve_files`]), and what stands for their bytes on the way can reach
 //!   no client and no middleware as data.
 //! * **A certificate can change** without a connection lost; a bad one changes nothing.
 //!

@@ -163,6 +163,8 @@ impl Server {
     /// Serves until `shutdown` completes, then drains: accepts no more, lets what is under way finish while
     /// telling the clients (`Connection: close`, GOAWAY), and after [`Limits::drain`] cuts what is left.
     ///
+    /// What was answered [`direct`](beneath_http::direct)ly is sent as by [`serve_files`](Self::serve_files).
+    ///
     /// `service` is cloned for each connection and each request; an axum `Router` is one. In the extensions of
     /// each request it finds the [`Peer`](crate::Peer) (where `axum::serve` has `ConnectInfo`) and an [`Abort`](crate::Abort).
     ///
@@ -189,8 +191,9 @@ impl Server {
     /// [`FileBody`](beneath_http::FileBody). Over HTTP/1 without TLS what is [large enough](Limits::sendfile_from) leaves by
     /// sendfile(2), without a copy in this process. Everywhere else, nothing is different.
     ///
-    /// The body has to arrive here as it is: an axum `Router`, and a layer that wraps bodies, make another type of it. For an
-    /// application that has other bodies besides, an enum of its own implements [`SegmentBody`].
+    /// The body has to arrive here as it is. An axum `Router`, and a layer that wraps bodies, make another type of it: their handlers
+    /// answer [`direct`](beneath_http::direct)ly, and [`serve`](Self::serve) does the rest. For an application that has other
+    /// bodies besides, an enum of its own implements [`SegmentBody`].
     ///
     /// [`Peer`](crate::Peer) and [`Abort`](crate::Abort) are with the [`RequestBody`]; see [`RequestBody::extend`].
     ///
