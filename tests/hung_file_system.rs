@@ -157,6 +157,15 @@ fn what_is_on_other_file_systems_is_served_and_revoked_while_one_hangs() {
     };
     let [report, large, remote] = ["files:report.txt", "files:large.bin", "remote:file"]
         .map(|name| publish(name, &["--pin", "content"]));
+    // Each of its uses is asked for on a thread of those that wait for disks.
+    let link = house.json(&["link", "create", &report, "--uses", "10000"]);
+    let link = link["url"]
+        .as_str()
+        .unwrap()
+        .rsplit_once("/l/")
+        .unwrap()
+        .1
+        .to_owned();
     let service = house.serve();
     let status = |id: &str| http::get(service.address(), &format!("/f/{id}"), ALICE, "").status;
     assert_eq!(status(&report), 200);
@@ -174,6 +183,8 @@ fn what_is_on_other_file_systems_is_served_and_revoked_while_one_hangs() {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(4) {
         assert_eq!(status(&report), 200);
+        let over_link = http::get(service.address(), &format!("/l/{link}"), "", "");
+        assert_eq!(over_link.status, 200);
         std::thread::sleep(Duration::from_millis(50));
     }
     let asked = Instant::now();

@@ -1,12 +1,10 @@
 //! [`Catalog`]: who may have which file, as of when.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use beneath::{ErrorKind, File, RelPath, Root};
-use foldhash::fast::RandomState;
 use rusqlite::Connection;
 
 use crate::authentication::{Authenticator, Identified, Rehashed};
@@ -18,8 +16,9 @@ use crate::lease::{Decision, Lease};
 use crate::options::Options;
 use crate::pin::{Patience, Pins};
 use crate::refusal::{Reason, Refusal, RefusalKind};
+use crate::revocation::Feed;
 use crate::revocation::memory::{Login, Memory};
-use crate::revocation::{Feed, sync};
+use crate::roots::Roots;
 use crate::serving::Serving;
 use crate::store::decide::{self, Decided};
 use crate::store::retention::Retention;
@@ -60,7 +59,7 @@ use crate::trail::{Actor, Denied};
 /// ```
 pub struct Catalog {
     pub(crate) store: Arc<Store>,
-    roots: RwLock<HashMap<RootName, Arc<Root>, RandomState>>,
+    pub(crate) roots: Roots,
     pub(crate) authenticator: Authenticator,
     pub(crate) bound: Duration,
     pins: Pins,
@@ -107,8 +106,9 @@ impl Catalog {
         options: Options,
         missing: Missing,
     ) -> Result<Self, ConnectError> {
-        let failed = |error| ConnectError::new(store.path(), ConnectErrorKind::Failed, error);
-        let roots: HashMap<_, _, _> = roots.into_iter().collect();
+        let failed =
+            |error: &dyn fmt::Display| ConnectError::new(store.path(), ConnectErrorKind::Failed, error);
+        let roots: Vec<_> = roots.into_iter().collect();
         for (name, root) in &roots {
             store.keep_apart(name, root)?;
         }
@@ -116,8 +116,8 @@ impl Catalog {
             store: Arc::new(
                 Store::open(store.path(), missing).map_err(|error| place::explain(error, store.path()))?,
             ),
-            roots: RwLock::new(roots),
-            authenticator: Authenticator::new(&options).map_err(failed)?,
+            roots: Roots::new(roots, options.opens_at_once).map_err(|error| failed(&error))?,
+            authenticator: Authenticator::new(&options).map_err(|error| failed(&error))?,
             bound: options.revocation_bound,
             pins: Pins::default(),
             link_grace: options.link_grace,
@@ -185,10 +185,9 @@ impl Catalog {
         if refusal.kind() != RefusalKind::NotFound {
             return;
         }
-        let root = sync::read(&self.roots).values().next().cloned();
-        if let (Some(root), Ok(nothing)) = (root, RelPath::parse(NOTHING)) {
+        if let (Some(served), Ok(nothing)) = (self.roots.any(), RelPath::parse(NOTHING)) {
             // Without the disk: the root of somebody else's file may be on one that hangs.
-            (0..OPENED_IN_VAIN).for_each(|_| drop(root.try_open(&nothing)));
+            (0..OPENED_IN_VAIN).for_each(|_| drop(served.root.try_open(&nothing)));
         }
     }
 
@@ -285,7 +284,10 @@ impl Catalog {
     /// [`Served`](ConnectErrorKind::Served) if the catalog lies in it.
     pub fn set_root(&self, name: RootName, root: Arc<Root>) -> Result<(), ConnectError> {
         place::keep_apart(self.store.path(), &name, &root)?;
-        let before = sync::write(&self.roots).insert(name, root);
+        let before = self
+            .roots
+            .set(name, root)
+            .map_err(|error| ConnectError::new(self.store.path(), ConnectErrorKind::Failed, error))?;
         if let (Some(before), Some(serving)) = (before, self.serving.get()) {
             serving.handles.forget(&before);
         }
@@ -298,10 +300,6 @@ impl Catalog {
         if let Some(serving) = self.serving.get() {
             serving.handles.let_go();
         }
-    }
-
-    pub(crate) fn root(&self, name: &RootName) -> Option<Arc<Root>> {
-        sync::read(&self.roots).get(name).cloned()
     }
 
     /// From memory, while this process may rely on it: who, may they, as of when.
@@ -380,16 +378,22 @@ impl Catalog {
 
     pub(crate) fn open_file(&self, decision: &Decision, patience: Patience) -> Result<File, Refusal> {
         let entry = &decision.entry;
-        let root = self
-            .root(entry.root())
+        let served = self
+            .roots
+            .get(entry.root())
             .ok_or(Refusal::not_found(Reason::UnknownRoot))?;
+        let root = &served.root;
+        let _turn = match patience {
+            Patience::MayRead => Some(served.turn()?),
+            Patience::None => None,
+        };
         let handles = self.serving.get().map(|serving| &serving.handles);
-        let file = match handles.and_then(|handles| handles.open(&root, entry)) {
+        let file = match handles.and_then(|handles| handles.open(root, entry)) {
             Some(file) => file,
             None => {
-                let file = self.open_anew(&root, entry.path(), patience)?;
+                let file = self.open_anew(root, entry.path(), patience)?;
                 if let Some(handles) = handles {
-                    handles.opened(&root, entry);
+                    handles.opened(root, entry);
                 }
                 file
             }

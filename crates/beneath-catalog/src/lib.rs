@@ -39,6 +39,7 @@ mod options;
 mod pin;
 mod refusal;
 mod revocation;
+mod roots;
 mod serving;
 mod stop;
 mod store;

@@ -16,6 +16,7 @@ pub struct Options {
     pub(crate) link_grace: Duration,
     pub(crate) remembered: usize,
     pub(crate) kept_open: usize,
+    pub(crate) opens_at_once: usize,
     pub(crate) audit_retention: Retention,
 }
 
@@ -34,6 +35,7 @@ impl Default for Options {
             link_grace: Duration::from_secs(300),
             remembered: 1 << 17,
             kept_open: 64,
+            opens_at_once: 64,
             audit_retention: Retention {
                 age: Duration::from_secs(90 * 24 * 60 * 60),
                 records: 5_000_000,
@@ -89,6 +91,15 @@ impl Options {
     #[must_use]
     pub const fn kept_open(mut self, descriptors: usize) -> Self {
         self.kept_open = descriptors;
+        self
+    }
+
+    /// How many calls may wait for one file system at once, to open a file or to see whether its content is what was published: 64 by
+    /// default; the next is told to come back. With more threads than that for all of them, one that hangs keeps nobody
+    /// from another.
+    #[must_use]
+    pub const fn opens_at_once(mut self, calls: usize) -> Self {
+        self.opens_at_once = calls;
         self
     }
 

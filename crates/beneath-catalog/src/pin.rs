@@ -29,13 +29,21 @@ struct Digests {
     waiting: usize,
 }
 
+impl Digests {
+    /// Nobody reads it, and few what else is there.
+    fn has_turn(&self, state: &State) -> bool {
+        let same = |other: &&State| other.0.device() == state.0.device();
+        !self.being_read.contains(state) && self.being_read.iter().filter(same).count() < READ_AT_ONCE
+    }
+}
+
 /// Which state of which file.
 type State = (Identity, Version);
 
 /// The reading of one file.
 struct Reading<'a>(&'a Pins, State);
 
-/// How many files are read at once. Each may be large, and whoever asks may be gone.
+/// How many files of one file system are read at once. Each may be large, and whoever asks may be gone.
 const READ_AT_ONCE: usize = 4;
 
 /// How many wait for what is being read, and for how long (twice, where memory had decided): each takes a thread.
@@ -121,7 +129,7 @@ impl Pins {
             if patience == Patience::None {
                 return Err(Refusal::NOT_IN_MEMORY);
             }
-            if !digests.being_read.contains(&state) && digests.being_read.len() < READ_AT_ONCE {
+            if digests.has_turn(&state) {
                 break;
             }
             let left = PATIENCE.saturating_sub(since.elapsed());

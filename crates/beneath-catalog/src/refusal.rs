@@ -79,6 +79,8 @@ pub enum Reason {
     Throttled,
     /// Too many passwords are being checked at once.
     HashingQueueFull,
+    /// As many as may already wait for the file system it is on.
+    FileSystemBusy,
     /// Its content is being read, to see whether it is what was published.
     BeingRead,
     /// Its content is pinned, and the file system did not say in time whether it still is the same.

@@ -71,7 +71,7 @@ pub(crate) use transfer::{Checks, Collect, Piece, Trailers, Transfer};
 /// One buffer of at most 64 KiB at a time, which the transport owns once it was handed over and gives back by dropping it;
 /// 64 of them are kept for the next transfer. Nothing is read before the transport asks. Reads happen in
 /// place where the bytes are in memory (`RWF_NOWAIT`) and otherwise on a blocking thread of tokio, at most one per body and
-/// 32 in the process. Outside a tokio runtime they happen in place.
+/// 64 in the process, half of them for one file system. Outside a tokio runtime they happen in place.
 #[derive(Default)]
 pub struct FileBody(Inner);
 

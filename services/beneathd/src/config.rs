@@ -14,6 +14,8 @@ use beneath_catalog::{Options, RootName, StoreUrl};
 use beneath_serve::{Limits, Proxies, Tls};
 use serde::Deserialize;
 
+use crate::service::OPENS_AT_ONCE;
+
 /// Where a configuration file is looked for when none is named.
 pub const DEFAULT_PATHS: [&str; 2] = ["beneathd.toml", "/etc/beneath/beneathd.toml"];
 
@@ -246,7 +248,11 @@ impl Raw {
         limits.proxies = parse_trusted_proxies(&self.trusted_proxies, &mut problems);
         // By default half of what the process may open, if `connections` is left to be two fifths: it gives way to everything else.
         let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 4 * 5).min(MAX_KEPT_OPEN));
-        let mut options = self.audit.parse(&mut problems).kept_open(kept_open);
+        let mut options = self
+            .audit
+            .parse(&mut problems)
+            .kept_open(kept_open)
+            .opens_at_once(OPENS_AT_ONCE);
         match failed_logins {
             Some(0) => {
                 let problem = "`limits.failed_logins`: 0 would let nobody try; use 1 or more";

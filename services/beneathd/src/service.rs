@@ -19,6 +19,8 @@ use threads::{SharedThreads, Threads};
 
 /// How many threads may wait for the disk or hash a password at once.
 const DOWNLOAD_THREADS: usize = 128;
+/// How many of them may wait for one file system.
+pub(crate) const OPENS_AT_ONCE: usize = DOWNLOAD_THREADS / 2;
 /// How many may wait to be told who they are, to administer: when all downloads wait for a disk, somebody can still revoke something.
 /// More than the catalog lets wait for a hash, so that it says itself when there are too many.
 const LOGIN_THREADS: usize = 128;

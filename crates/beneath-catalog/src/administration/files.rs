@@ -356,11 +356,12 @@ impl Administration<'_> {
 
     fn open(&self, publication: &Publication) -> Result<File, AdminError> {
         let Publication { root, path, .. } = publication;
-        let root = self
+        let served = self
             .catalog
-            .root(root)
+            .roots
+            .get(root)
             .ok_or_else(|| AdminError::invalid("root", format_args!("there is no root {root}")))?;
-        root.open(path).map_err(|error| {
+        served.root.open(path).map_err(|error| {
             AdminError::invalid("path", format_args!("{}:{path:?}: {error}", publication.root))
         })
     }

@@ -1,10 +1,11 @@
 //! Reading a piece of a file: in place if it is in memory, otherwise where waiting harms nobody.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use beneath::{ErrorKind, Metadata, Source};
+use beneath::{ErrorKind, File, Metadata, Source};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,11 +15,37 @@ use super::buffer::Buffer;
 use super::fingerprint::Fingerprint;
 use super::tail::Tail;
 
-/// How many reads of this process may wait for the disk at once, each on a blocking thread of the runtime; more wait their turn. A
-/// runtime should be allowed so many more than everything else needs, so that a slow disk does not take all of them.
-pub const BLOCKING_READS: usize = 32;
+/// How many reads of this process may wait for the disk at once, each on a blocking thread of the runtime, and half of them for one
+/// file system; more wait their turn. A runtime should be allowed so many more than everything else needs, so that a slow disk does not
+/// take all of them.
+pub const BLOCKING_READS: usize = 64;
 
-static PERMITS: Semaphore = Semaphore::const_new(BLOCKING_READS);
+static TURNS: Semaphore = Semaphore::const_new(BLOCKING_READS);
+
+/// Of each file system that is read from now: one that hangs keeps nobody from another.
+static TURNS_OF_EACH: LazyLock<Mutex<HashMap<FileSystem, Weak<Semaphore>>>> = LazyLock::new(Mutex::default);
+
+/// Which one a file is on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FileSystem(u64);
+
+impl FileSystem {
+    pub(super) fn of(file: &File) -> Self {
+        Self(file.metadata().identity().device())
+    }
+
+    /// Known only while somebody reads from it.
+    fn turns(self) -> Arc<Semaphore> {
+        let mut of_each = TURNS_OF_EACH.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = of_each.get(&self).and_then(Weak::upgrade) {
+            return turns;
+        }
+        of_each.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(BLOCKING_READS / 2));
+        of_each.insert(self, Arc::downgrade(&turns));
+        turns
+    }
+}
 
 /// Work under way on another thread, or waiting for its turn. Dropped with its body, it ends unseen.
 pub(super) type Pending<T = Chunk> = Pin<Box<dyn Future<Output = Result<T, BodyErrorKind>> + Send + Sync>>;
@@ -96,7 +123,7 @@ pub(super) fn start(source: &Arc<dyn Source>, request: Request) -> Result<Readin
         }
     }
     let source = Arc::clone(source);
-    Ok(Reading::Pending(wait(move || {
+    Ok(Reading::Pending(wait(FileSystem::of(source.file()), move || {
         std::thread::sleep(request.settle);
         let filled = source.file().read_at(buffer.as_mut(), request.offset)?;
         finish(&source, request, buffer, filled)
@@ -133,7 +160,7 @@ pub(super) struct Doubt {
 /// done, that show the same bytes show a state that the file had between them.
 pub(super) fn confirm(source: &Arc<dyn Source>, doubt: Doubt, chunk: Chunk) -> Pending {
     let source = Arc::clone(source);
-    wait(move || {
+    wait(FileSystem::of(source.file()), move || {
         if let Some(tail) = &doubt.tail {
             tail.confirm(&source)?;
         }
@@ -192,9 +219,10 @@ pub(super) fn hash(source: &Arc<dyn Source>, first: u64, total: u64) -> Result<F
     Ok(hash)
 }
 
-/// Runs `work` on a blocking thread when one of [`BLOCKING_READS`] turns is free; the turn ends with the work, also if
-/// nobody waits for it any more. Without a runtime there is only this thread.
+/// Runs `work` on a blocking thread when one of the file system's turns is free, and one of [`BLOCKING_READS`]; these end with
+/// the work, also if nobody waits for it any more. Without a runtime there is only this thread.
 pub(super) fn wait<T: Send + Sync + 'static>(
+    file_system: FileSystem,
     work: impl FnOnce() -> Result<T, BodyErrorKind> + Send + Sync + 'static,
 ) -> Pending<T> {
     let Ok(runtime) = Handle::try_current() else {
@@ -202,11 +230,60 @@ pub(super) fn wait<T: Send + Sync + 'static>(
     };
     Box::pin(async move {
         // Never closed, so this cannot fail.
-        let turn = PERMITS.acquire().await.map_err(|_| BodyErrorKind::Interrupted)?;
+        let interrupted = |_| BodyErrorKind::Interrupted;
+        let own = file_system.turns().acquire_owned().await.map_err(interrupted)?;
+        let turns = (TURNS.acquire().await.map_err(interrupted)?, own);
         let reading = runtime.spawn_blocking(move || {
-            let _turn = turn;
+            let _turns = turns;
             work()
         });
         reading.await.map_err(|_| BodyErrorKind::Interrupted)?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::RwLock;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_hangs_keeps_nobody_from_another_and_is_forgotten() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
+        // No device has these numbers.
+        let (hanging, other) = (FileSystem(u64::MAX), FileSystem(u64::MAX - 1));
+        let gate = Arc::new(RwLock::new(0));
+        let hangs = gate.write().unwrap();
+        let waiting: Vec<_> = (0..BLOCKING_READS + 10)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                runtime.spawn(async move { wait(hanging, move || Ok(*gate.read().unwrap())).await })
+            })
+            .collect();
+        let begin = Instant::now();
+        while hanging.turns().available_permits() > 0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "nobody waits for it");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let read = runtime.block_on(async {
+            let reading = wait(other, || Ok(7));
+            tokio::time::timeout(Duration::from_secs(20), reading).await
+        });
+        assert_eq!(read, Ok(Ok(7)), "it has turns of its own");
+        drop(hangs);
+        for waiting in waiting {
+            assert_eq!(runtime.block_on(waiting).unwrap(), Ok(0));
+        }
+        let of_each = TURNS_OF_EACH.lock().unwrap();
+        assert!(
+            of_each
+                .get(&hanging)
+                .is_none_or(|turns| turns.strong_count() == 0)
+        );
+    }
 }

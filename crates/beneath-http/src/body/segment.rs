@@ -11,7 +11,7 @@ use http_body::{Body, Frame};
 
 use super::buffer::Buffer;
 use super::memory::is_in_memory;
-use super::read::{self, Pending};
+use super::read::{self, FileSystem, Pending};
 use super::witness::{Judgement, Witness};
 use super::{BodyError, BodyErrorKind};
 
@@ -173,7 +173,8 @@ impl FileSlice {
                 return Poll::Ready(Ok(()));
             }
             let (source, offset) = (Arc::clone(&self.source), self.offset);
-            self.warming = Some(read::wait(move || warm(&*source, offset, count as u64)));
+            let on = FileSystem::of(source.file());
+            self.warming = Some(read::wait(on, move || warm(&*source, offset, count as u64)));
         }
     }
 }

@@ -9,7 +9,7 @@ use http_body::Frame;
 use super::{Span, Transfer};
 use crate::body::BodyErrorKind;
 use crate::body::fingerprint::Fingerprint;
-use crate::body::read;
+use crate::body::read::{self, FileSystem};
 use crate::body::segment::{FileSlice, OnDoubt, Segment};
 use crate::body::tail::Tail;
 use crate::body::witness::Judgement;
@@ -101,7 +101,8 @@ impl Transfer {
         if self.hashing.is_none() && self.sent > 0 && self.collected.is_none() && self.is_slow() {
             let source = Arc::clone(&self.source);
             let Span { first, next, left } = self.span;
-            self.hashing = Some(read::wait(move || {
+            let on = FileSystem::of(source.file());
+            self.hashing = Some(read::wait(on, move || {
                 Ok(Hashed {
                     tail: Tail::look(&source, next + left, left),
                     fingerprint: read::hash(&source, first, next - first)?,
