@@ -1,7 +1,7 @@
 //! [`Name`]: what a file is published as.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 
@@ -22,9 +22,15 @@ use crate::media_type::MediaType;
 /// ```
 #[derive(Clone)]
 pub struct Name {
-    bytes: Arc<[u8]>,
-    attachment: HeaderValue,
+    said: Arc<Said>,
     media_type: MediaType,
+}
+
+/// The name, and the fields it stands in: each made when it is first said, and then for all clones.
+struct Said {
+    bytes: Box<[u8]>,
+    attachment: OnceLock<HeaderValue>,
+    inline: OnceLock<HeaderValue>,
 }
 
 impl Name {
@@ -35,21 +41,32 @@ impl Name {
 
     /// Content-Disposition of an attachment.
     pub(crate) fn attachment(&self) -> HeaderValue {
-        self.attachment.clone()
+        self.said.of_kind(&self.said.attachment, "attachment")
     }
 
     /// Content-Disposition of what is shown.
     pub(crate) fn inline(&self) -> HeaderValue {
-        disposition::header_value("inline", Some(&self.bytes))
+        self.said.of_kind(&self.said.inline, "inline")
+    }
+}
+
+impl Said {
+    fn of_kind(&self, field: &OnceLock<HeaderValue>, kind: &'static str) -> HeaderValue {
+        let made = || disposition::header_value(kind, Some(&self.bytes));
+        field.get_or_init(made).clone()
     }
 }
 
 impl<T: AsRef<[u8]> + ?Sized> From<&T> for Name {
     fn from(name: &T) -> Self {
         let name = name.as_ref();
-        Self {
+        let said = Said {
             bytes: name.into(),
-            attachment: disposition::header_value("attachment", Some(name)),
+            attachment: OnceLock::new(),
+            inline: OnceLock::new(),
+        };
+        Self {
+            said: Arc::new(said),
             media_type: MediaType::of_name(name),
         }
     }
@@ -69,6 +86,28 @@ impl From<Vec<u8>> for Name {
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Name(\"{}\")", self.bytes.escape_ascii())
+        write!(f, "Name(\"{}\")", self.said.bytes.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_name_is_made_once_for_all_clones() {
+        let name = Name::from("q3.pdf");
+        let clone = name.clone();
+        for (field, again, text) in [
+            (
+                name.attachment(),
+                clone.attachment(),
+                "attachment; filename=\"q3.pdf\"",
+            ),
+            (name.inline(), clone.inline(), "inline; filename=\"q3.pdf\""),
+        ] {
+            assert_eq!(field, text);
+            assert_eq!(field.as_bytes().as_ptr(), again.as_bytes().as_ptr(), "{text}");
+        }
     }
 }
