@@ -26,6 +26,7 @@ fn a_file_goes_from_publish_to_download_to_unpublish() {
     assert_eq!(published["change"]["effective"], "acknowledged");
     let file = json!({
         "id": id, "name": "Grüße.txt", "media_type": "text/plain", "size": 2, "pin": "content",
+        "disposition": "attachment", "caching": "no-store",
         "sha256": "75a288c0d6898c5f7b054590845978a82a3ad79fcce3d43ff68a7501e5a91ee9",
         "created": published["file"]["created"], "href": format!("/f/{id}/Gr%C3%BC%C3%9Fe.txt"),
     });
@@ -277,4 +278,92 @@ fn a_new_type_is_what_is_served_once_the_change_was_answered() {
         assert_eq!(owner.send("PATCH", &path, fields, change).status, 200);
         assert_eq!(media_type(), Some(new));
     }
+}
+
+#[test]
+fn whether_a_file_is_shown_and_kept_is_chosen_and_changed_like_its_name() {
+    let world = World::new();
+    let owner = world.api("owner");
+    let granted = world.basic("granted");
+    let body = json!({
+        "root": "files", "path": "report.txt", "disposition": "inline", "caching": "revalidate",
+        "grants": [{"subject": "user:granted"}],
+    });
+    let answer = ok(&owner.call("POST", "/api/v1/files", Some(&body)));
+    let id = text(&answer["file"]["id"]);
+    let path = format!("/api/v1/files/{id}");
+    let kind = |file: &Value| (text(&file["disposition"]), text(&file["caching"]));
+    let seen = || {
+        let [shown, listed] = [granted.get(&path), owner.get("/api/v1/files")["items"][0].clone()];
+        assert_eq!(kind(&shown), kind(&listed));
+        kind(&shown)
+    };
+    let said = || {
+        let answer = granted.call("GET", &format!("/f/{id}"), None);
+        let fields = ["content-disposition", "cache-control"];
+        fields.map(|name| answer.field(name).unwrap_or_default().to_owned())
+    };
+    let (inline, attachment) = (
+        "inline; filename=\"report.txt\"",
+        "attachment; filename=\"report.txt\"",
+    );
+    let (keep, forget) = ("private, no-cache", "private, no-store");
+    assert_eq!(kind(&answer["file"]), ("inline".into(), "revalidate".into()));
+    assert_eq!(seen(), ("inline".into(), "revalidate".into()));
+    assert_eq!(said(), [inline, keep]);
+    for (version, change, expected) in [
+        (1, json!({"disposition": "attachment"}), [attachment, keep]),
+        (2, json!({"caching": "no-store"}), [attachment, forget]),
+        (3, json!({"media_type": "text/plain"}), [attachment, forget]),
+        (
+            4,
+            json!({"disposition": "inline", "caching": "revalidate"}),
+            [inline, keep],
+        ),
+    ] {
+        let fields = format!("{JSON}If-Match: \"{version}\"\r\n");
+        let answer = owner.send("PATCH", &path, &fields, change.to_string());
+        let next = format!("\"{}\"", version + 1);
+        assert_eq!((answer.status, answer.field("etag")), (200, Some(next.as_str())));
+        assert_eq!(kind(&ok(&answer)["file"]), seen());
+        assert_eq!(said(), expected, "{change}");
+        let _ = problem(&owner.send("PATCH", &path, &fields, change.to_string()), 412);
+    }
+}
+
+#[test]
+fn no_other_way_to_show_or_keep_a_file_can_be_asked_for() {
+    let world = World::new();
+    let owner = world.api("owner");
+    let path = format!("/api/v1/files/{}", publish(&owner));
+    let before = owner.get(&path);
+    for (field, wrong, words) in [
+        ("disposition", json!("none"), "attachment, inline"),
+        ("disposition", json!("Inline"), "attachment, inline"),
+        ("disposition", json!(null), "null"),
+        ("disposition", json!(true), "expected a string"),
+        ("caching", json!("public"), "no-store, revalidate"),
+        ("caching", json!("max-age=60"), "no-store, revalidate"),
+        ("caching", json!(null), "null"),
+        ("caching", json!(60), "expected a string"),
+    ] {
+        let published = json!({"root": "files", "path": "report.txt", field: wrong}).to_string();
+        for refused in [
+            owner.send("POST", "/api/v1/files", JSON, published),
+            owner.send(
+                "PATCH",
+                &path,
+                &format!("{JSON}If-Match: *\r\n"),
+                json!({ field: wrong }).to_string(),
+            ),
+        ] {
+            let problem = problem(&refused, 422);
+            assert_eq!(problem["pointer"], format!("/{field}"), "{problem}");
+            assert!(text(&problem["detail"]).contains(words), "{problem}");
+        }
+    }
+    let nothing = owner.send("PATCH", &path, &format!("{JSON}If-Match: *\r\n"), "{}");
+    assert!(text(&problem(&nothing, 422)["detail"]).contains("disposition or caching"));
+    assert_eq!(owner.get(&path), before);
+    assert_eq!(owner.get("/api/v1/files")["items"].as_array().unwrap().len(), 1);
 }

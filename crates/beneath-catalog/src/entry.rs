@@ -29,6 +29,8 @@ pub struct Entry {
     pub(crate) media_type: Option<Box<str>>,
     pub(crate) size: u64,
     pub(crate) pin: Pin,
+    pub(crate) disposition: Disposition,
+    pub(crate) caching: Caching,
     pub(crate) fingerprint: Option<Box<[u8]>>,
     pub(crate) digest: Option<[u8; 32]>,
     /// What fs-verity said of the content when it was published, for [`Pin::Content`].
@@ -53,6 +55,33 @@ pub enum Pin {
     Identity,
     /// Its content: another is refused.
     Content,
+}
+
+/// Whether a browser shows a published file or saves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "whoever serves must decide on each kind")]
+pub enum Disposition {
+    /// It is saved.
+    #[default]
+    Attachment,
+    /// It is shown, as far as whoever serves it holds that safe for its type.
+    Inline,
+}
+
+/// What caches may do with a published file.
+///
+/// # Security
+///
+/// There is deliberately no kind by which a cache answers without asking: such an answer cannot be revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "whoever serves must decide on each kind")]
+pub enum Caching {
+    /// Nothing is kept.
+    #[default]
+    NoStore,
+    /// The client's own cache may keep it, and asks before each use, which is decided like any request. A file that is the same
+    /// is not sent again, nor is its name or type: until its content changes it may be shown with those it had.
+    Revalidate,
 }
 
 /// An entry nobody has been allowed to see yet.
@@ -116,6 +145,16 @@ impl Entry {
     /// What it is bound to.
     pub const fn pin(&self) -> Pin {
         self.pin
+    }
+
+    /// Whether it is shown or saved.
+    pub const fn disposition(&self) -> Disposition {
+        self.disposition
+    }
+
+    /// What caches may do with it.
+    pub const fn caching(&self) -> Caching {
+        self.caching
     }
 
     /// SHA-256 of its content when it was published, for [`Pin::Content`].
@@ -199,6 +238,62 @@ impl FromStr for Pin {
 }
 
 impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Disposition {
+    /// As it is written in a command or the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attachment => "attachment",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+impl FromStr for Disposition {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "attachment" => Ok(Self::Attachment),
+            "inline" => Ok(Self::Inline),
+            _ => Err(ParseError::new("disposition", "is none of attachment, inline")),
+        }
+    }
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Caching {
+    /// As it is written in a command or the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+            Self::Revalidate => "revalidate",
+        }
+    }
+}
+
+impl FromStr for Caching {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "no-store" => Ok(Self::NoStore),
+            "revalidate" => Ok(Self::Revalidate),
+            _ => Err(ParseError::new("caching", "is none of no-store, revalidate")),
+        }
+    }
+}
+
+impl fmt::Display for Caching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

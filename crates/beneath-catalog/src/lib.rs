@@ -48,12 +48,12 @@ mod throttle;
 mod trail;
 
 pub use administration::{
-    Account, Administration, AuditRecord, Change, Cursor, Grant, Group, Link, LinkId, Listing, NewLink,
-    NewToken, Page, Publication, Published,
+    Account, Administration, Amendment, AuditRecord, Change, Cursor, Grant, Group, Link, LinkId, Listing,
+    NewLink, NewToken, Page, Publication, Published,
 };
 pub use catalog::Catalog;
 pub use credential::{Credentials, Password};
-pub use entry::{Entry, Pin};
+pub use entry::{Caching, Disposition, Entry, Pin};
 pub use error::{AdminError, AdminErrorKind, ConnectError, ConnectErrorKind, ParseError};
 pub use file_id::FileId;
 pub use lease::Lease;

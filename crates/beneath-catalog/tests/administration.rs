@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use beneath::RelPath;
 use beneath_catalog::{
-    AdminErrorKind, Administration, Credentials, Entry, Page, Pin, Principal, Publication, Role,
+    AdminErrorKind, Administration, Amendment, Credentials, Entry, Page, Pin, Principal, Publication, Role,
 };
 use common::{Place, basic, group, password, publication, root_name, subject, user};
 
@@ -220,7 +220,7 @@ fn each_role_does_what_it_may_and_no_more() {
         ("show", |a, id| done(a.file(id)), [Ok(()), not_found, refused]),
         (
             "change",
-            |a, id| done(a.change(id, Some(b"n"), None)),
+            |a, id| done(a.change(id, &Amendment::default().named("n"))),
             [Ok(()), not_found, refused],
         ),
         (
@@ -434,14 +434,14 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
     let changed = place
         .operator()
         .at_version([version])
-        .change(&id, Some(b"b"), None)
+        .change(&id, &Amendment::default().named("b"))
         .unwrap()
         .into_value();
     assert!(changed.version() > version);
     let stale = place
         .operator()
         .at_version([version])
-        .change(&id, Some(b"c"), None)
+        .change(&id, &Amendment::default().named("c"))
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale);
     place.add_user("ann");
@@ -449,7 +449,7 @@ fn of_two_changes_to_one_version_the_second_is_stale() {
     let stale = place
         .operator()
         .at_version([0, changed.version()])
-        .change(&id, Some(b"c"), None)
+        .change(&id, &Amendment::default().named("c"))
         .unwrap_err();
     assert_eq!(stale.kind(), AdminErrorKind::Stale, "grants are part of it");
     let stale = place.operator().at_version([version]);

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beneath::{Root, ambient_authority};
-use beneath_catalog::{Catalog, ConnectErrorKind, Options, StoreUrl};
+use beneath_catalog::{Amendment, Caching, Catalog, ConnectErrorKind, Disposition, Options, StoreUrl};
 use common::{Place, basic, root_name};
 
 fn connect(path: &Path) -> Result<Catalog, beneath_catalog::ConnectError> {
@@ -91,6 +91,93 @@ fn a_catalog_of_a_newer_version_is_not_touched() {
     let error = connect(&path).unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Newer);
     assert!(error.to_string().contains("999"), "{error}");
+}
+
+/// What each version added to the schema, in order.
+const MIGRATIONS: [&str; 8] = [
+    include_str!("../src/store/migrations/0001.sql"),
+    include_str!("../src/store/migrations/0002.sql"),
+    include_str!("../src/store/migrations/0003.sql"),
+    include_str!("../src/store/migrations/0004.sql"),
+    include_str!("../src/store/migrations/0005.sql"),
+    include_str!("../src/store/migrations/0006.sql"),
+    include_str!("../src/store/migrations/0007.sql"),
+    include_str!("../src/store/migrations/0008.sql"),
+];
+
+#[test]
+fn a_catalog_of_an_older_version_is_brought_up_to_date_with_what_is_in_it() {
+    for version in 1..MIGRATIONS.len() {
+        let place = Place::new();
+        place.add_user("ann");
+        let id = place.publish("a", &[]);
+        let new = rusqlite::Connection::open(place.database()).unwrap();
+        let (record, id_bytes): (String, Vec<u8>) = new
+            .query_row("SELECT password, entries.id FROM users, entries", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        let application: i64 = new
+            .pragma_query_value(None, "application_id", |row| row.get(0))
+            .unwrap();
+        drop(new);
+        let Place { directory, catalog } = place;
+        drop(catalog);
+        std::fs::remove_file(directory.path().join("catalog.db")).unwrap();
+
+        let old = rusqlite::Connection::open(directory.path().join("catalog.db")).unwrap();
+        old.execute_batch(&MIGRATIONS[..version].concat()).unwrap();
+        old.pragma_update(None, "user_version", version).unwrap();
+        old.pragma_update(None, "application_id", application).unwrap();
+        old.execute_batch("INSERT INTO subjects (id, kind) VALUES (7, 'user')")
+            .unwrap();
+        old.execute(
+            "INSERT INTO users VALUES (7, 'ann', 'ann', 'reader', 1, ?1, 1, 0)",
+            [record],
+        )
+        .unwrap();
+        old.execute(
+            "INSERT INTO entries (seq, id, root, path, owner, name, media_type, size, pin, created, version) \
+             VALUES (3, ?1, 'files', x'61', NULL, x'62', 'text/plain', 7, 'path', 0, 5)",
+            [id_bytes],
+        )
+        .unwrap();
+        old.execute_batch("INSERT INTO grants VALUES (3, 7, NULL, 0)")
+            .unwrap();
+        drop(old);
+
+        let catalog = common::connect(directory.path(), Options::default());
+        let lease = catalog.open(&basic("ann"), &id).unwrap();
+        let entry = lease.entry();
+        assert_eq!(
+            (entry.name(), entry.media_type(), entry.version()),
+            (&b"b"[..], Some("text/plain"), 5),
+            "of schema {version}"
+        );
+        // As it was answered before there was a choice.
+        assert_eq!(
+            (entry.disposition(), entry.caching()),
+            (Disposition::Attachment, Caching::NoStore),
+            "of schema {version}"
+        );
+        drop(lease);
+        let amendment = Amendment::default().disposition(Disposition::Inline);
+        let changed = catalog
+            .operator(ambient_authority())
+            .change(&id, &amendment)
+            .unwrap()
+            .into_value();
+        assert_eq!(
+            (changed.disposition(), changed.version()),
+            (Disposition::Inline, 6)
+        );
+        drop(catalog);
+        let now = rusqlite::Connection::open(directory.path().join("catalog.db")).unwrap();
+        let schema: usize = now
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(schema, MIGRATIONS.len());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use beneath::{File, RelPath};
 
 use super::{Acting, Administration, Change, Listing, Page, Takes};
-use crate::entry::{Entry, Pin};
+use crate::entry::{Caching, Disposition, Entry, Pin};
 use crate::error::{AdminError, AdminErrorKind};
 use crate::file_id::FileId;
 use crate::store::files::Granted;
@@ -21,8 +21,19 @@ pub struct Publication {
     pub(crate) name: Option<Vec<u8>>,
     pub(crate) media_type: Option<String>,
     pub(crate) pin: Pin,
+    pub(crate) disposition: Disposition,
+    pub(crate) caching: Caching,
     pub(crate) owner: Option<UserName>,
     pub(crate) grants: Vec<(Subject, Option<SystemTime>)>,
+}
+
+/// What is to be another of a published file; what is not named stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Amendment {
+    pub(crate) name: Option<Vec<u8>>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) caching: Option<Caching>,
 }
 
 /// A published file with its grants, for whoever manages it.
@@ -57,6 +68,8 @@ impl Publication {
             name: None,
             media_type: None,
             pin: Pin::Path,
+            disposition: Disposition::Attachment,
+            caching: Caching::NoStore,
             owner: None,
             grants: Vec::new(),
         }
@@ -83,6 +96,20 @@ impl Publication {
         self
     }
 
+    /// Whether it is shown or saved; by default it is saved.
+    #[must_use]
+    pub const fn disposition(mut self, disposition: Disposition) -> Self {
+        self.disposition = disposition;
+        self
+    }
+
+    /// What caches may do with it; by default nothing.
+    #[must_use]
+    pub const fn caching(mut self, caching: Caching) -> Self {
+        self.caching = caching;
+        self
+    }
+
     /// Grants it to a subject, until then if given. May be called more than once.
     #[must_use]
     pub fn to(mut self, subject: Subject, expires: Option<SystemTime>) -> Self {
@@ -99,6 +126,36 @@ impl Publication {
     #[must_use]
     pub fn owned_by(mut self, owner: UserName) -> Self {
         self.owner = Some(owner);
+        self
+    }
+}
+
+impl Amendment {
+    /// Its name, as in [`Publication::named`].
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Its media type, as in [`Publication::media_type`].
+    #[must_use]
+    pub fn media_type(mut self, media_type: impl Into<String>) -> Self {
+        self.media_type = Some(media_type.into());
+        self
+    }
+
+    /// Whether it is shown or saved.
+    #[must_use]
+    pub const fn disposition(mut self, disposition: Disposition) -> Self {
+        self.disposition = Some(disposition);
+        self
+    }
+
+    /// What caches may do with it.
+    #[must_use]
+    pub const fn caching(mut self, caching: Caching) -> Self {
+        self.caching = Some(caching);
         self
     }
 }
@@ -225,26 +282,21 @@ impl Administration<'_> {
         )
     }
 
-    /// Changes the name or media type of a published file; see also [`at_version`](Self::at_version).
+    /// Changes how a published file is called and answered; see also [`at_version`](Self::at_version).
     ///
     /// # Errors
     ///
     /// [`AdminErrorKind::NotFound`]; [`AdminErrorKind::Invalid`] with the field `name` or `media_type`.
-    pub fn change(
-        &self,
-        id: &FileId,
-        name: Option<&[u8]>,
-        media_type: Option<&str>,
-    ) -> Result<Change<Entry>, AdminError> {
+    pub fn change(&self, id: &FileId, amendment: &Amendment) -> Result<Change<Entry>, AdminError> {
         self.act(
             Role::Publisher,
             "change",
             id,
-            // The old name and type are in the memory of whoever serves it.
+            // What it was is in the memory of whoever serves it.
             Takes::Rights,
             |writing, acting| {
                 let entry = self.expected(writing, acting, id)?;
-                files::change(writing, &entry, name, media_type)?;
+                files::change(writing, &entry, amendment)?;
                 managed(writing, acting, id)
             },
         )

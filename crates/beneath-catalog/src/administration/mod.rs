@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use beneath::AmbientAuthority;
 
-pub use files::{Grant, Publication, Published};
+pub use files::{Amendment, Grant, Publication, Published};
 pub use groups::Group;
 pub use links::{Link, LinkId, NewLink};
 pub use records::AuditRecord;

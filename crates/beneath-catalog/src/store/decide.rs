@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Millis, Revision, StoreError, statement};
-use crate::entry::{Derived, Entry, EntrySeq, Pin, Sealed};
+use crate::entry::{Caching, Derived, Disposition, Entry, EntrySeq, Pin, Sealed};
 use crate::file_id::FileId;
 use crate::refusal::{Reason, Refusal};
 use crate::subject::{Principal, Role, TokenId, UserId, UserName};
@@ -14,12 +14,12 @@ use crate::subject::{Principal, Role, TokenId, UserId, UserName};
 macro_rules! entry_fields {
     () => {
         "e.seq, e.id, e.root, e.path, e.owner, u.name, e.name, e.media_type, e.size, e.pin, e.fingerprint, e.digest, \
-         e.created, e.version, e.verity"
+         e.created, e.version, e.verity, e.disposition, e.caching"
     };
 }
 pub(crate) use entry_fields;
 
-const ENTRY_COLUMNS: usize = 15;
+const ENTRY_COLUMNS: usize = 17;
 const OWNER: usize = 4;
 
 /// What a decision rests on. It falls when any of this changes.
@@ -311,6 +311,8 @@ pub(crate) fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
         created: Millis(row.get(12)?),
         version: row.get(13)?,
         verity: row.get_ref(14)?.as_blob_or_null()?.map(Into::into),
+        disposition: parse::<Disposition>(row, 15)?,
+        caching: parse::<Caching>(row, 16)?,
         derived: Derived::default(),
     })
 }

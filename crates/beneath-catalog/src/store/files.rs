@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::decide::{entry_columns, parse, read_entry};
 use super::{Millis, StoreError, keeps_in_urls, statement};
-use crate::administration::{Grant, Page, Publication};
+use crate::administration::{Amendment, Grant, Page, Publication};
 use crate::entry::{Entry, EntrySeq, Pin};
 use crate::error::AdminError;
 use crate::file_id::FileId;
@@ -84,7 +84,7 @@ pub(crate) fn add(
     owner: Option<UserId>,
 ) -> Result<Entry, AdminError> {
     let sql = "INSERT INTO entries (id, root, path, owner, name, media_type, size, pin, fingerprint, digest, verity, \
-               created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+               created, disposition, caching) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     statement(writing, sql)?.execute((
         new.id.as_bytes(),
         publication.root.as_str(),
@@ -98,6 +98,8 @@ pub(crate) fn add(
         new.digest,
         &new.verity,
         Millis::now().0,
+        publication.disposition.as_str(),
+        publication.caching.as_str(),
     ))?;
     find(writing, &new.id)?
         .ok_or_else(|| StoreError::unreachable("it does not have what was just written").into())
@@ -108,18 +110,20 @@ pub(crate) fn remove(writing: &Connection, entry: EntrySeq) -> Result<(), AdminE
     Ok(())
 }
 
-pub(crate) fn change(
-    writing: &Connection,
-    entry: &Entry,
-    name: Option<&[u8]>,
-    media_type: Option<&str>,
-) -> Result<(), AdminError> {
+pub(crate) fn change(writing: &Connection, entry: &Entry, amendment: &Amendment) -> Result<(), AdminError> {
+    let name = amendment.name.as_deref();
+    let media_type = amendment.media_type.as_deref();
     name.map_or(Ok(()), check_name)?;
     media_type.map_or(Ok(()), check_media_type)?;
-    let name = name.unwrap_or(&entry.name);
-    let media_type = media_type.or(entry.media_type.as_deref());
-    let sql = "UPDATE entries SET name = ?2, media_type = ?3, version = version + 1 WHERE seq = ?1";
-    statement(writing, sql)?.execute((entry.seq.0, name, media_type))?;
+    let sql = "UPDATE entries SET name = ?2, media_type = ?3, disposition = ?4, caching = ?5, \
+               version = version + 1 WHERE seq = ?1";
+    statement(writing, sql)?.execute((
+        entry.seq.0,
+        name.unwrap_or(&entry.name),
+        media_type.or(entry.media_type.as_deref()),
+        amendment.disposition.unwrap_or(entry.disposition).as_str(),
+        amendment.caching.unwrap_or(entry.caching).as_str(),
+    ))?;
     Ok(())
 }
 

@@ -125,6 +125,8 @@ pub(super) struct PublishedFile {
     /// Length in bytes when it was published.
     pub(super) size: u64,
     pub(super) url: String,
+    pub(super) disposition: &'static str,
+    pub(super) caching: &'static str,
 }
 
 impl PublishedFile {
@@ -135,6 +137,8 @@ impl PublishedFile {
             name: String::from_utf8_lossy(entry.name()).into_owned(),
             size: entry.size(),
             url: format!("{base}/f/{}/{name}", entry.id()),
+            disposition: entry.disposition().as_str(),
+            caching: entry.caching().as_str(),
         }
     }
 

@@ -199,6 +199,7 @@ impl Printed {
                 "{root}:{}  pinned by {pin}, published {created}",
                 path.escape_debug()
             ),
+            format!("sent as {}, caching {}", file.disposition, file.caching),
         ];
         lines.extend(self.grants.iter().map(|grant| match &grant.expires {
             Some(expires) => format!("granted to {} until {expires}", grant.subject),

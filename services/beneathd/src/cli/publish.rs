@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use beneath::{EntryKind, RelPath, Root};
-use beneath_catalog::{AdminErrorKind, Administration, Pin, Publication, RootName, Subject};
+use beneath_catalog::{
+    AdminErrorKind, Administration, Caching, Disposition, Pin, Publication, RootName, Subject,
+};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
@@ -19,7 +21,8 @@ use crate::config::Config;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  beneathd publish reports:2026/q3.pdf --to user:alice --expires 7d\n  \
-    beneathd publish reports:2026 --recursive --to group:finance"
+    beneathd publish reports:2026 --recursive --to group:finance\n  \
+    beneathd publish reports:map.png --inline --caching revalidate --to group:finance"
 )]
 pub(super) struct Publish {
     /// Root and path of a file, as ROOT:PATH
@@ -40,6 +43,12 @@ pub(super) struct Publish {
     /// What it is bound to: its path, the file itself, or its content
     #[arg(long, default_value = "path", value_name = "path|identity|content")]
     pin: Pin,
+    /// A browser shows it, in a sandbox, if its type can run no script; without this it is saved
+    #[arg(long)]
+    inline: bool,
+    /// What caches may do: nothing, or keep it in the client and ask before each use, so that it can be revoked (not for links)
+    #[arg(long, default_value = "no-store", value_name = "no-store|revalidate")]
+    caching: Caching,
     /// What a person should save it as, if not its own name
     #[arg(long, conflicts_with = "recursive")]
     name: Option<OsString>,
@@ -180,7 +189,12 @@ impl Publish {
         path: RelPath,
         expires: Option<std::time::SystemTime>,
     ) -> Publication {
-        let mut publication = Publication::new(root, path).pinned(self.pin);
+        let mut publication = Publication::new(root, path)
+            .pinned(self.pin)
+            .caching(self.caching);
+        if self.inline {
+            publication = publication.disposition(Disposition::Inline);
+        }
         if let Some(name) = &self.name {
             publication = publication.named(name.as_bytes());
         }

@@ -17,7 +17,8 @@ use crate::auth::{Unauthenticated, basic, bearer};
 /// Why something was not done, and what to do (RFC 9457). Nothing was changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "title": "Unprocessable Content", "status": 422, "detail": "unknown field `owner`, expected `name` or `media_type`",
+    "title": "Unprocessable Content", "status": 422,
+    "detail": "unknown field `owner`, expected one of `name`, `media_type`, `disposition`, `caching`",
     "pointer": "/owner",
 }))]
 pub(crate) struct Problem {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::response::IntoResponse as _;
 use beneath::Source;
-use beneath_catalog::{Credentials, FileId, Lease};
+use beneath_catalog::{Caching, Credentials, Disposition, FileId, Lease};
 use beneath_http::{FileResponse, MediaType, Name, RequestHead, Validators};
 use beneath_serve::{Abort, RequestBody};
 use http::{HeaderValue, Method, Request, Version};
@@ -29,12 +29,12 @@ pub(super) fn by_id(service: &Arc<Service>, segments: &str, request: &Request<Re
     };
     let abort = || request.body().abort();
     match service.try_open(&credentials, &id) {
-        Some(lease) => here(answer(lease, request, abort)),
+        Some(lease) => here(as_published(lease, request, abort)),
         None => {
             let (service, head, abort) = (Arc::clone(service), head_of(request), abort());
             Answering::later(async move {
                 let opened = service.open(credentials, id).await;
-                let answered = opened.map_or_else(refused, |lease| answer(lease, &head, || abort));
+                let answered = opened.map_or_else(refused, |lease| as_published(lease, &head, || abort));
                 count(&service, answered)
             })
         }
@@ -56,10 +56,16 @@ fn wanted(
     Ok((credentials, id.ok_or(Rejection::NotFound)?))
 }
 
-/// What the catalog knows of the file, said in HTTP. Answers to one user are not for another, nor for a cache. When the right
-/// falls while the client takes nothing, what waits for it is thrown away.
+fn as_published(lease: Lease, request: &impl RequestHead, abort: impl FnOnce() -> Abort) -> Answer {
+    let caching = lease.entry().caching();
+    answer(lease, caching, request, abort)
+}
+
+/// What the catalog knows of the file, said in HTTP. Answers to one user are not for another. When the right falls while the
+/// client takes nothing, what waits for it is thrown away.
 pub(super) fn answer(
     lease: impl Source + Borrow<Lease> + 'static,
+    caching: Caching,
     request: &impl RequestHead,
     abort: impl FnOnce() -> Abort,
 ) -> Answer {
@@ -74,13 +80,18 @@ pub(super) fn answer(
         name: Name::from(entry.name()),
         // A type that does not parse was never published; without one the name tells.
         media_type: entry.media_type().and_then(|text| MediaType::parse(text).ok()),
+        disposition: match entry.disposition() {
+            Disposition::Attachment => beneath_http::Disposition::Attachment,
+            Disposition::Inline => beneath_http::Disposition::Inline,
+        },
     });
     let digest = entry.digest().copied();
     let is_sealed = of.is_sealed();
     let mut response = FileResponse::new(lease)
         .named(known.name.clone())
         .validators(Arc::clone(&known.validators))
-        .cache_control(const { HeaderValue::from_static("private, no-store") })
+        .disposition(known.disposition)
+        .cache_control(cache_control(caching))
         .vary(const { HeaderValue::from_static("authorization") });
     if let Some(media_type) = &known.media_type {
         response = response.media_type(media_type.clone());
@@ -93,10 +104,19 @@ pub(super) fn answer(
     response.respond(request).map(AnswerBody::File)
 }
 
+/// No `max-age`, and nothing for caches that are shared: what is answered without a question cannot be revoked.
+const fn cache_control(caching: Caching) -> HeaderValue {
+    match caching {
+        Caching::NoStore => HeaderValue::from_static("private, no-store"),
+        Caching::Revalidate => HeaderValue::from_static("private, no-cache"),
+    }
+}
+
 /// What is said of a file in every answer.
 struct Known {
     name: Name,
     media_type: Option<MediaType>,
+    disposition: beneath_http::Disposition,
     validators: Arc<Validators>,
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use beneath::Source as _;
-use beneath_catalog::{Claim, Lease};
+use beneath_catalog::{Caching, Claim, Lease};
 use beneath_serve::{Abort, Peer, RequestBody};
 use http::header::{CONTENT_RANGE, RANGE, REFERRER_POLICY, USER_AGENT};
 use http::request::Parts;
@@ -54,7 +54,8 @@ async fn follow(service: &Service, mut parts: Parts, peer: Peer, abort: Abort) -
     let size = lease.file().metadata().len();
     // Held until its use is taken: the body of an empty file lets go of it at once.
     let lease = Arc::new(lease);
-    let response = download::answer(Arc::clone(&lease), &parts, || abort);
+    // Uses are counted, so none is given by a cache, whatever the file says.
+    let response = download::answer(Arc::clone(&lease), Caching::NoStore, &parts, || abort);
     if parts.method == Method::GET
         && let Some(bytes) = bytes_of(&response, size)?
     {

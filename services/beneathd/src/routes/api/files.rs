@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use beneath_catalog::{AdminErrorKind, Entry, Publication};
+use beneath_catalog::{AdminErrorKind, Amendment, Entry, Publication};
 use http::StatusCode;
 use http::header::ETAG;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,7 +16,7 @@ use super::caller::{Editor, Reader, Writer};
 use super::conditions::{IfNoneMatch, Tag};
 use super::grants::NewGrant;
 use super::parameters::{At, PageOf, Parameters};
-use super::vocabulary::{FileId, MediaType, Pin, RelPath, RootName, Time, UserName};
+use super::vocabulary::{Caching, Disposition, FileId, MediaType, Pin, RelPath, RootName, Time, UserName};
 use crate::notation::{Effect, segment};
 use crate::rejection::Problem;
 use crate::service::Service;
@@ -32,6 +32,8 @@ pub(super) struct File {
     /// Length in bytes when it was published.
     size: u64,
     pin: Pin,
+    disposition: Disposition,
+    caching: Caching,
     /// SHA-256 of its content in hexadecimal, for a pin by content.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: Option<String>,
@@ -88,6 +90,14 @@ pub(super) struct NewFile {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Pin>)]
     pin: Option<Pin>,
+    /// Whether it is shown or saved; by default it is saved.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<Disposition>)]
+    disposition: Option<Disposition>,
+    /// What caches may do with it; by default nothing.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<Caching>)]
+    caching: Option<Caching>,
     /// To whom it is granted; by default to nobody yet.
     #[serde(default, deserialize_with = "few")]
     #[schema(value_type = Vec<NewGrant>, max_items = 100)]
@@ -110,6 +120,12 @@ pub(super) struct FileChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<MediaType>)]
     media_type: Option<MediaType>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<Disposition>)]
+    disposition: Option<Disposition>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<Caching>)]
+    caching: Option<Caching>,
 }
 
 const MAX_GRANTS: usize = 100;
@@ -210,7 +226,7 @@ pub(super) async fn show(
 
 /// Change a file
 ///
-/// Its name or its media type; ID, owner and place never change.
+/// What it is called, its media type, whether it is shown and what caches may do; ID, owner and place never change.
 #[utoipa::path(
     patch, path = "/files/{id}", tag = "files",
     params(
@@ -238,16 +254,15 @@ pub(super) async fn change(
         let detail = "send If-Match with the ETag of the version you saw, or * to change whatever it is";
         Problem::new(StatusCode::PRECONDITION_REQUIRED, detail)
     })?;
-    if wanted.name.is_none() && wanted.media_type.is_none() {
+    let amendment = Amendment::from(wanted);
+    if amendment == Amendment::default() {
         return Err(Problem::unprocessable(
             "",
-            "nothing to change: give name or media_type",
+            "nothing to change: give name, media_type, disposition or caching",
         ));
     }
     let changed = service.administer(principal, move |administration| {
-        let name = wanted.name.as_deref().map(str::as_bytes);
-        let media_type = wanted.media_type.as_ref().map(|MediaType(text)| text.as_str());
-        if_match.require(administration).change(&id, name, media_type)
+        if_match.require(administration).change(&id, &amendment)
     });
     let change = changed.await?;
     Ok(tagged(
@@ -295,6 +310,8 @@ impl File {
             media_type: entry.media_type().map(ToOwned::to_owned),
             size: entry.size(),
             pin: Pin(entry.pin()),
+            disposition: Disposition(entry.disposition()),
+            caching: Caching(entry.caching()),
             sha256: entry
                 .digest()
                 .map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect()),
@@ -327,6 +344,25 @@ impl ChangedFile {
     }
 }
 
+impl From<FileChange> for Amendment {
+    fn from(wanted: FileChange) -> Self {
+        let mut amendment = Self::default();
+        if let Some(name) = wanted.name {
+            amendment = amendment.named(name);
+        }
+        if let Some(MediaType(media_type)) = wanted.media_type {
+            amendment = amendment.media_type(media_type);
+        }
+        if let Some(Disposition(disposition)) = wanted.disposition {
+            amendment = amendment.disposition(disposition);
+        }
+        if let Some(Caching(caching)) = wanted.caching {
+            amendment = amendment.caching(caching);
+        }
+        amendment
+    }
+}
+
 impl From<NewFile> for Publication {
     fn from(new: NewFile) -> Self {
         let mut publication = Self::new(new.root.0, new.path.0);
@@ -338,6 +374,12 @@ impl From<NewFile> for Publication {
         }
         if let Some(Pin(pin)) = new.pin {
             publication = publication.pinned(pin);
+        }
+        if let Some(Disposition(disposition)) = new.disposition {
+            publication = publication.disposition(disposition);
+        }
+        if let Some(Caching(caching)) = new.caching {
+            publication = publication.caching(caching);
         }
         for Object(grant) in new.grants {
             let (subject, expires) = grant.into_parts();

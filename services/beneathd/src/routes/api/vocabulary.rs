@@ -47,6 +47,17 @@ macro_rules! parsed_and_written {
 }
 
 text! {
+    /// What caches may do with a published file: `no-store`, nothing; `revalidate`, the client's own may keep it and asks before
+    /// each use, so that it can be revoked (what is the same is not sent again, nor is a new name or type of it). An answer that
+    /// a cache gives without asking could not be revoked, so there is no such kind. Downloads by links are never kept.
+    #[schema(value_type = String, pattern = "^(no-store|revalidate)$", example = "no-store")]
+    Caching(beneath_catalog::Caching);
+
+    /// What a browser does with a published file: `attachment`, it is saved; `inline`, it is shown, in a sandbox, if its type can
+    /// run no script, and saved otherwise.
+    #[schema(value_type = String, pattern = "^(attachment|inline)$", example = "attachment")]
+    Disposition(beneath_catalog::Disposition);
+
     /// The name of a published file: 128 random bits in base64url. It opens nothing by itself.
     #[schema(value_type = String, min_length = 22, max_length = 22, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$",
         example = "8kRXzGkFyVE0Y1u3rEJ2Vg")]
@@ -125,7 +136,7 @@ pub(super) fn patterns() -> [(&'static str, String); 3] {
     ]
 }
 
-parsed_and_written!(FileId GroupName LinkId Pin Role RootName Subject UserName);
+parsed_and_written!(Caching Disposition FileId GroupName LinkId Pin Role RootName Subject UserName);
 
 impl FromStr for MediaType {
     type Err = beneath_http::InvalidMediaType;
