@@ -83,11 +83,50 @@ fn a_client_that_has_what_there_is_gets_nothing_again() {
 }
 
 #[test]
+fn users_and_groups_are_changed_only_in_the_state_that_was_seen() {
+    let world = World::new();
+    let admin = world.api("admin");
+    let _ = admin.add_group("team");
+    let etag = |path: &str| admin.call("GET", path, None).field("etag").unwrap().to_owned();
+    let (user, group) = ("/api/v1/users/stranger", "/api/v1/groups/team");
+    for (of, method, path, body) in [
+        (user, "PUT", "/role", r#"{"role": "publisher"}"#),
+        (user, "PUT", "/enabled", r#"{"enabled": false}"#),
+        (user, "PUT", "/password", r#"{"password": "another"}"#),
+        (group, "PUT", "/members/granted", ""),
+        (group, "DELETE", "/members/granted", ""),
+        (user, "DELETE", "", ""),
+        (group, "DELETE", "", ""),
+    ] {
+        let seen = etag(of);
+        let json = "Content-Type: application/json\r\n";
+        let send = |tags: &str| {
+            let head = format!("{json}If-Match: {tags}\r\n");
+            admin.send(method, &format!("{of}{path}"), &head, body)
+        };
+        for other in ["\"1\"".to_owned(), format!("W/{seen}")] {
+            let refused = problem(&send(&other), 412);
+            assert_eq!(refused["parameter"], "If-Match", "{method} {of}{path}");
+        }
+        assert_eq!(etag(of), seen, "{method} {of}{path}: nothing was changed");
+        assert_eq!(send(&seen).status, 200, "{method} {of}{path}");
+        let again = send(&seen).status;
+        let gone = path.is_empty();
+        assert_eq!(again, if gone { 404 } else { 412 }, "{method} {of}{path}");
+        assert_eq!(
+            send("*").status,
+            if gone { 404 } else { 200 },
+            "{method} {of}{path}"
+        );
+    }
+}
+
+#[test]
 fn a_condition_that_cannot_be_kept_is_refused_not_ignored() {
     let world = World::new();
     let admin = world.api("admin");
     for (field, path) in [
-        ("If-Match: \"1\"", "/api/v1/users/granted"),
+        ("If-Match: \"1\"", "/api/v1/users/granted/tokens"),
         ("If-None-Match: *", "/api/v1/users/granted"),
         (
             "If-Unmodified-Since: Mon, 23 Nov 2026 08:00:00 GMT",

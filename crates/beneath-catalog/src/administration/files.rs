@@ -362,14 +362,7 @@ impl Administration<'_> {
     /// The file if the actor manages it, at the version that was named.
     fn expected(&self, writing: &Writing<'_>, acting: &Acting, id: &FileId) -> Result<Entry, AdminError> {
         let entry = managed(writing, acting, id)?;
-        if self
-            .versions
-            .as_ref()
-            .is_some_and(|named| !named.contains(&entry.version))
-        {
-            let message = format!("file {id} was changed since: it is at version {}", entry.version);
-            return Err(AdminError::new(AdminErrorKind::Stale, message));
-        }
+        self.expect(format_args!("file {id}"), || Ok(entry.version))?;
         Ok(entry)
     }
 

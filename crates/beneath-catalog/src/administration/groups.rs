@@ -2,10 +2,12 @@
 
 use std::time::SystemTime;
 
+use rusqlite::Connection;
+
 use super::{Administration, Change, Listing, Page, Takes};
 use crate::error::AdminError;
 use crate::store::users;
-use crate::subject::{GroupName, Role, UserName};
+use crate::subject::{GroupName, Role, UserId, UserName};
 
 /// A group, for whoever administers groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Administration<'_> {
             "group.remove",
             &format!("group:{name}"),
             Takes::Rights,
-            |writing, _| users::remove(writing, users::find_group(writing, name)?),
+            |writing, _| users::remove(writing, self.expected_group(writing, name)?),
         )
     }
 
@@ -64,7 +66,7 @@ impl Administration<'_> {
                 users::join(
                     writing,
                     users::find(writing, user)?,
-                    users::find_group(writing, group)?,
+                    self.expected_group(writing, group)?,
                 )
             },
         )
@@ -85,7 +87,7 @@ impl Administration<'_> {
             |writing, _| match users::leave(
                 writing,
                 users::find(writing, user)?,
-                users::find_group(writing, group)?,
+                self.expected_group(writing, group)?,
             )? {
                 0 if self.absent_is_done => Ok(()),
                 0 => Err(AdminError::not_found(format_args!(
@@ -124,6 +126,21 @@ impl Administration<'_> {
         })
     }
 
+    /// Names the state a group is in, for [`at_version`](Self::at_version): another one for other members, and for what is added
+    /// later under the same name. It does not grow.
+    ///
+    /// # Errors
+    ///
+    /// As [`group`](Self::group).
+    pub fn group_version(&self, name: &GroupName) -> Result<u64, AdminError> {
+        self.ask(Role::Admin, |snapshot, _| {
+            Ok(users::group_version(
+                snapshot,
+                users::find_group(snapshot, name)?,
+            )?)
+        })
+    }
+
     /// Who is in a group, those added to the catalog last first.
     ///
     /// # Errors
@@ -138,5 +155,14 @@ impl Administration<'_> {
                 next: members.next,
             })
         })
+    }
+
+    /// The group, at the version that was named.
+    fn expected_group(&self, snapshot: &Connection, name: &GroupName) -> Result<UserId, AdminError> {
+        let group = users::find_group(snapshot, name)?;
+        self.expect(format_args!("group:{name}"), || {
+            users::group_version(snapshot, group)
+        })?;
+        Ok(group)
     }
 }

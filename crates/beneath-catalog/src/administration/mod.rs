@@ -24,7 +24,7 @@ pub use users::Account;
 
 use crate::catalog::Catalog;
 use crate::error::{AdminError, AdminErrorKind, ParseError};
-use crate::store::{Millis, Revision, Store, Writing, audit, decide, servers};
+use crate::store::{Millis, Revision, Store, StoreError, Writing, audit, decide, servers};
 use crate::subject::{Principal, Role, UserId};
 use crate::trail::{self, Event, Object, Sent, Why};
 
@@ -129,8 +129,10 @@ impl Catalog {
 }
 
 impl Administration<'_> {
-    /// The same, but changes to a published file are made only while it is at one of these
-    /// [versions](crate::Entry::version) (`If-Match`, RFC 9110 §13.1.1): unpublish, change, grant, revoke. Otherwise they are
+    /// The same, but changes are made only while what they change is at one of these versions (`If-Match`, RFC 9110 §13.1.1):
+    /// [of a published file](crate::Entry::version) to unpublish, change, grant and revoke it, [of a user](Account::version) to
+    /// remove them and to change their password, their role and whether they are enabled, [of a
+    /// group](Administration::group_version) to remove, join and leave it. Otherwise they are
     /// [`Stale`](AdminErrorKind::Stale), and nothing is lost that somebody else changed meanwhile.
     #[must_use]
     pub fn at_version(mut self, versions: impl IntoIterator<Item = u64>) -> Self {
@@ -221,6 +223,25 @@ impl Administration<'_> {
             sent: Sent::None,
             address: principal.address,
         });
+    }
+
+    /// Goes on only at a version that was named, if any was. Asked in the transaction that acts.
+    fn expect(
+        &self,
+        object: fmt::Arguments<'_>,
+        version: impl FnOnce() -> Result<u64, StoreError>,
+    ) -> Result<(), AdminError> {
+        let Some(named) = &self.versions else {
+            return Ok(());
+        };
+        let version = version()?;
+        match named.contains(&version) {
+            true => Ok(()),
+            false => Err(AdminError::new(
+                AdminErrorKind::Stale,
+                format!("{object} was changed since: it is at version {version}"),
+            )),
+        }
     }
 
     /// A question, asked of one snapshot.

@@ -20,6 +20,7 @@ pub struct Account {
     enabled: bool,
     created: Millis,
     groups: Vec<GroupName>,
+    version: u64,
 }
 
 impl Administration<'_> {
@@ -57,7 +58,7 @@ impl Administration<'_> {
                 return Err(AdminError::refused("one's own password is changed by showing it"));
             }
             match acting.role {
-                Role::Admin => Ok(user),
+                Role::Admin => self.expected_user(writing, name),
                 _ => Err(AdminError::not_found(format_args!("user:{name}"))),
             }
         })
@@ -76,7 +77,9 @@ impl Administration<'_> {
         self.replace_password(&shown.name, password, |writing, acting| {
             let user = decide::authenticated(writing, shown)?.map(|user| user.id);
             match user {
-                Some(user) if shown.token.is_none() && acting.user == Some(user) => Ok(user),
+                Some(user) if shown.token.is_none() && acting.user == Some(user) => {
+                    self.expected_user(writing, &shown.name)
+                }
                 _ => Err(AdminError::refused(
                     "the password that was shown is not the actor's",
                 )),
@@ -116,7 +119,7 @@ impl Administration<'_> {
             "user.role",
             &format!("user:{name} {role}"),
             Takes::Rights,
-            |writing, _| users::set_role(writing, users::find(writing, name)?, role),
+            |writing, _| users::set_role(writing, self.expected_user(writing, name)?, role),
         )
     }
 
@@ -131,7 +134,7 @@ impl Administration<'_> {
             "user.disable",
             &format!("user:{name}"),
             Takes::Rights,
-            |writing, _| users::set_enabled(writing, users::find(writing, name)?, false),
+            |writing, _| users::set_enabled(writing, self.expected_user(writing, name)?, false),
         )
     }
 
@@ -146,7 +149,7 @@ impl Administration<'_> {
             "user.enable",
             &format!("user:{name}"),
             Takes::Nothing,
-            |writing, _| users::set_enabled(writing, users::find(writing, name)?, true),
+            |writing, _| users::set_enabled(writing, self.expected_user(writing, name)?, true),
         )
     }
 
@@ -162,7 +165,7 @@ impl Administration<'_> {
             &format!("user:{name}"),
             Takes::Rights,
             |writing, _| {
-                let user = users::find(writing, name)?;
+                let user = self.expected_user(writing, name)?;
                 match users::owned_files(writing, user)? {
                     0 => users::remove(writing, user),
                     owned => Err(AdminError::new(
@@ -233,6 +236,16 @@ impl Administration<'_> {
         })
     }
 
+    /// The user, at the version that was named.
+    fn expected_user(&self, snapshot: &Connection, name: &UserName) -> Result<UserId, AdminError> {
+        let user = decide::user(snapshot, name.as_str())?
+            .ok_or_else(|| AdminError::not_found(format_args!("user:{name}")))?;
+        self.expect(format_args!("user:{name}"), || {
+            Ok(users::version(&user, &users::groups_of(snapshot, user.id)?))
+        })?;
+        Ok(user.id)
+    }
+
     pub(super) fn record(&self, password: &Password) -> Result<String, AdminError> {
         let busy = |_| AdminError::new(AdminErrorKind::Busy, "too many passwords are being hashed");
         let failed = |error: crate::credential::record::RecordError| {
@@ -272,8 +285,10 @@ fn parse_htpasswd(text: &str) -> Result<Vec<(UserName, &str)>, AdminError> {
 }
 
 fn account(snapshot: &Connection, user: decide::User) -> Result<Account, AdminError> {
+    let groups = users::groups_of(snapshot, user.id)?;
     Ok(Account {
-        groups: users::groups_of(snapshot, user.id)?,
+        version: users::version(&user, &groups),
+        groups,
         name: user.name,
         role: user.role,
         enabled: user.enabled,
@@ -305,5 +320,11 @@ impl Account {
     /// The groups they are in, by name.
     pub fn groups(&self) -> &[GroupName] {
         &self.groups
+    }
+
+    /// Names the state they are in, for [`Administration::at_version`]: another one for another password, role or group, and
+    /// for whoever is added later under the same name. It does not grow.
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 }

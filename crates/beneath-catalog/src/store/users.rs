@@ -126,6 +126,40 @@ pub(crate) fn groups_of(snapshot: &Connection, user: UserId) -> Result<Vec<Group
     Ok(names.collect::<Result<_, _>>()?)
 }
 
+/// A number for the state of a user and of their memberships: what was granted to them, and what they own, is not part of it.
+pub(crate) fn version(user: &User, groups: &[GroupName]) -> u64 {
+    let mut state = blake3::Hasher::new();
+    state.update(&user.id.0.to_le_bytes());
+    state.update(&user.epoch.to_le_bytes());
+    state.update(&[user.role as u8, user.enabled.into()]);
+    for group in groups {
+        // No name has one in it.
+        state.update(group.as_str().as_bytes()).update(b"\0");
+    }
+    number(&state)
+}
+
+/// The same for a group and who is in it.
+pub(crate) fn group_version(snapshot: &Connection, group: UserId) -> Result<u64, StoreError> {
+    let mut state = blake3::Hasher::new();
+    state.update(&group.0.to_le_bytes());
+    let sql = "SELECT user FROM members WHERE \"group\" = ?1 ORDER BY user";
+    let mut statement = statement(snapshot, sql)?;
+    let members = statement.query_map([group.0], |row| row.get(0))?;
+    for member in members {
+        let member: i64 = member?;
+        state.update(&member.to_le_bytes());
+    }
+    Ok(number(&state))
+}
+
+/// Of those that the version of a file can be, too: never 0, and not above the largest that SQLite has.
+fn number(state: &blake3::Hasher) -> u64 {
+    let mut number = [0; 8];
+    state.finalize_xof().fill(&mut number);
+    (u64::from_le_bytes(number) >> 1).max(1)
+}
+
 pub(crate) fn groups(snapshot: &Connection, page: Page) -> Result<Vec<(UserId, Group)>, StoreError> {
     let sql = "SELECT id, name, created FROM groups WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
     let mut statement = statement(snapshot, sql)?;

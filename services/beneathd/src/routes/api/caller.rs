@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use beneath_catalog::{Credentials, Principal};
+use beneath_catalog::{AdminError, Administration, Change, Credentials, Principal};
 use beneath_serve::Peer;
 use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, ORIGIN};
 use http::request::Parts;
@@ -20,7 +20,7 @@ pub(super) struct Reader(pub(super) Principal);
 /// Came with a token: may change.
 pub(super) struct Writer(pub(super) Principal);
 
-/// Came with a token, and says what a file has to be for it to be changed.
+/// Came with a token, and says in which state it has to be what is changed.
 pub(super) struct Editor {
     pub(super) principal: Principal,
     pub(super) if_match: Option<IfMatch>,
@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Service>> for Writer {
             None => Ok(Self(principal)),
             Some(_) => Err(Problem::parameter(
                 "If-Match",
-                "only files have versions to go by",
+                "only files, users and groups have versions to go by",
             )),
         }
     }
@@ -72,6 +72,22 @@ impl FromRequestParts<Arc<Service>> for Editor {
         }
         let if_match = IfMatch::parse(&parts.headers.get_all(IF_MATCH))?;
         Ok(Self { principal, if_match })
+    }
+}
+
+impl Editor {
+    /// One change, in the state that was named.
+    pub(super) async fn change<T: Send + 'static>(
+        self,
+        service: &Service,
+        act: impl FnOnce(Administration<'_>) -> Result<Change<T>, AdminError> + Send + 'static,
+    ) -> Result<Change<T>, Problem> {
+        let Self { principal, if_match } = self;
+        let act = move |administration: Administration<'_>| match if_match {
+            Some(if_match) => act(if_match.require(administration)),
+            None => act(administration),
+        };
+        service.administer(principal, act).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use beneath_catalog::{Administration, Entry};
+use beneath_catalog::Administration;
 use http::HeaderValue;
 use http::header::{GetAll, IF_NONE_MATCH};
 use http::request::Parts;
@@ -26,7 +26,7 @@ enum Tags {
     These(Vec<Tag>),
 }
 
-/// What a file has to be for a change to be made.
+/// In which state something has to be for a change to be made.
 #[derive(Debug)]
 pub(super) struct IfMatch(Tags);
 
@@ -40,16 +40,16 @@ impl Tag {
         Self { opaque, weak: false }
     }
 
-    /// The tag of a published file as it is shown to whoever manages it.
-    pub(super) fn of_version(entry: &Entry) -> Self {
-        Self::strong(entry.version().to_string())
+    /// The tag of a published file as it is shown to whoever manages it, of a user, or of a group.
+    pub(super) fn of_version(version: u64) -> Self {
+        Self::strong(version.to_string())
     }
 
     pub(super) fn to_header_value(&self) -> HeaderValue {
         HeaderValue::try_from(format!("\"{}\"", self.opaque)).unwrap_or(HeaderValue::from_static("\"\""))
     }
 
-    /// The version of a file that a strong tag names. None has the version 0.
+    /// The version that a strong tag names. Nothing has the version 0.
     fn version(&self) -> u64 {
         match self.opaque.parse() {
             Ok(version) if !self.weak && Self::strong(format!("{version}")) == *self => version,
@@ -72,7 +72,7 @@ impl IfMatch {
         }
     }
 
-    /// Lets changes to a file be made only in the states that were named.
+    /// Lets changes be made only in the states that were named.
     pub(super) fn require(self, administration: Administration<'_>) -> Administration<'_> {
         match self.0 {
             Tags::Any => administration,

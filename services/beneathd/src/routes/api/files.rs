@@ -212,7 +212,7 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let shown = service.administer(principal, move |administration| match administration.file(&id) {
         Ok(published) => Ok((
-            Some(Tag::of_version(&published.entry)),
+            Some(Tag::of_version(published.entry.version())),
             File::managed(&published.entry),
         )),
         Err(error) if matches!(error.kind(), AdminErrorKind::NotFound | AdminErrorKind::Refused) => {
@@ -246,14 +246,14 @@ pub(super) async fn show(
 )]
 pub(super) async fn change(
     State(service): State<Arc<Service>>,
-    Editor { principal, if_match }: Editor,
+    editor: Editor,
     At(FileId(id)): At<FileId>,
     Json(wanted): Json<FileChange>,
 ) -> Result<Response, Problem> {
-    let if_match = if_match.ok_or_else(|| {
+    if editor.if_match.is_none() {
         let detail = "send If-Match with the ETag of the version you saw, or * to change whatever it is";
-        Problem::new(StatusCode::PRECONDITION_REQUIRED, detail)
-    })?;
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, detail));
+    }
     let amendment = Amendment::from(wanted);
     if amendment == Amendment::default() {
         return Err(Problem::unprocessable(
@@ -261,8 +261,8 @@ pub(super) async fn change(
             "nothing to change: give name, media_type, disposition or caching",
         ));
     }
-    let changed = service.administer(principal, move |administration| {
-        if_match.require(administration).change(&id, &amendment)
+    let changed = editor.change(&service, move |administration| {
+        administration.change(&id, &amendment)
     });
     let change = changed.await?;
     Ok(tagged(
@@ -289,16 +289,10 @@ pub(super) async fn change(
 )]
 pub(super) async fn unpublish(
     State(service): State<Arc<Service>>,
-    Editor { principal, if_match }: Editor,
+    editor: Editor,
     At(FileId(id)): At<FileId>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
-        let administration = match if_match {
-            Some(if_match) => if_match.require(administration),
-            None => administration,
-        };
-        administration.unpublish(&id)
-    });
+    let change = editor.change(&service, move |administration| administration.unpublish(&id));
     Ok(answer::changed(&change.await?))
 }
 
@@ -392,6 +386,6 @@ impl From<NewFile> for Publication {
 fn tagged(mut response: Response, entry: &Entry) -> Response {
     response
         .headers_mut()
-        .insert(ETAG, Tag::of_version(entry).to_header_value());
+        .insert(ETAG, Tag::of_version(entry.version()).to_header_value());
     response
 }

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::response::Response;
-use beneath_catalog::AdminError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -88,7 +87,7 @@ pub(super) async fn list(
         .administer(principal, move |administration| administration.file(&id))
         .await?;
     let items = published.grants.iter().map(Grant::of).collect();
-    let tag = Tag::of_version(&published.entry);
+    let tag = Tag::of_version(published.entry.version());
     Ok(answer::resource(&condition, Some(tag), &Grants { items }))
 }
 
@@ -118,7 +117,7 @@ pub(super) async fn show(
         .await?;
     let grant = published.grants.iter().find(|grant| grant.subject == subject);
     let grant = grant.ok_or_else(|| Problem::not_found(format!("it is not granted to {subject}")))?;
-    let tag = Tag::of_version(&published.entry);
+    let tag = Tag::of_version(published.entry.version());
     Ok(answer::resource(&condition, Some(tag), &Grant::of(grant)))
 }
 
@@ -147,10 +146,10 @@ pub(super) async fn grant(
     Json(terms): Json<GrantTerms>,
 ) -> Result<Response, Problem> {
     let expires = terms.expires.map(|Time(expires)| expires);
-    edit(&service, editor, move |administration| {
+    let change = editor.change(&service, move |administration| {
         administration.grant(&id, &subject, expires)
-    })
-    .await
+    });
+    Ok(answer::changed(&change.await?))
 }
 
 /// Take a grant back
@@ -175,23 +174,8 @@ pub(super) async fn revoke(
     editor: Editor,
     At2(FileId(id), Subject(subject)): At2<FileId, Subject>,
 ) -> Result<Response, Problem> {
-    edit(&service, editor, move |administration| {
-        administration.clone().absent_is_done().revoke(&id, &subject)
-    })
-    .await
-}
-
-/// A change of the grants of a file, in the state that was named.
-async fn edit(
-    service: &Service,
-    Editor { principal, if_match }: Editor,
-    act: impl FnOnce(&beneath_catalog::Administration<'_>) -> Result<beneath_catalog::Change<()>, AdminError>
-    + Send
-    + 'static,
-) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| match if_match {
-        Some(if_match) => act(&if_match.require(administration)),
-        None => act(&administration),
+    let change = editor.change(&service, move |administration| {
+        administration.absent_is_done().revoke(&id, &subject)
     });
     Ok(answer::changed(&change.await?))
 }

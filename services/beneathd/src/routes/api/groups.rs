@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
 use super::body::Json;
-use super::caller::{Reader, Writer};
-use super::conditions::IfNoneMatch;
+use super::caller::{Editor, Reader, Writer};
+use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, At2, PageOf, Parameters};
 use super::vocabulary::{GroupName, Time, UserName};
 use crate::notation::segment;
@@ -94,7 +94,7 @@ pub(super) async fn add(
     ),
     responses(
         (status = 200, description = "The group", body = Group,
-            headers(("ETag" = String, description = "Which state of it this is"))),
+            headers(("ETag" = String, description = "Which state it and its members are in, for If-Match"))),
         (status = 304, description = "The client has this state of it"),
     )
 )]
@@ -104,8 +104,14 @@ pub(super) async fn show(
     At(GroupName(name)): At<GroupName>,
     condition: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let group = service.administer(principal, move |administration| administration.group(&name));
-    Ok(answer::resource(&condition, None, &Group::of(group.await?)))
+    let group = service.administer(principal, move |administration| {
+        // In this order: what changes in between makes the tag too old, and never one of a state that was not shown.
+        let version = administration.group_version(&name)?;
+        Ok((version, administration.group(&name)?))
+    });
+    let (version, group) = group.await?;
+    let tag = Tag::of_version(version);
+    Ok(answer::resource(&condition, Some(tag), &Group::of(group)))
 }
 
 /// Remove a group
@@ -113,17 +119,22 @@ pub(super) async fn show(
 /// With all that was granted to it. For administrators.
 #[utoipa::path(
     delete, path = "/groups/{group}", tag = "groups",
-    params(("group" = GroupName, Path, description = "Which")),
-    responses((status = 200, description = "Nobody gets anything by it any more", body = Changed))
+    params(
+        ("group" = GroupName, Path, description = "Which"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the group in the state it has to be in"),
+    ),
+    responses(
+        (status = 200, description = "Nobody gets anything by it any more", body = Changed),
+        (status = 412, description = "It was changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn remove(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At(GroupName(name)): At<GroupName>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
-        administration.remove_group(&name)
-    });
+    let change = editor.change(&service, move |administration| administration.remove_group(&name));
     Ok(answer::changed(&change.await?))
 }
 
@@ -153,15 +164,23 @@ pub(super) async fn members(
 /// Asked for again it changes nothing. For administrators.
 #[utoipa::path(
     put, path = "/groups/{group}/members/{user}", tag = "groups",
-    params(("group" = GroupName, Path, description = "Which"), ("user" = UserName, Path, description = "Whom")),
-    responses((status = 200, description = "They are in it", body = Changed))
+    params(
+        ("group" = GroupName, Path, description = "Which"),
+        ("user" = UserName, Path, description = "Whom"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the group in the state it has to be in"),
+    ),
+    responses(
+        (status = 200, description = "They are in it", body = Changed),
+        (status = 412, description = "The group was changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn join(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At2(GroupName(group), UserName(user)): At2<GroupName, UserName>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
+    let change = editor.change(&service, move |administration| {
         administration.join_group(&group, &user)
     });
     Ok(answer::changed(&change.await?))
@@ -172,15 +191,23 @@ pub(super) async fn join(
 /// When this is answered, they get nothing by it any more. Asked for again it is answered the same. For administrators.
 #[utoipa::path(
     delete, path = "/groups/{group}/members/{user}", tag = "groups",
-    params(("group" = GroupName, Path, description = "Which"), ("user" = UserName, Path, description = "Whom")),
-    responses((status = 200, description = "They are not in it", body = Changed))
+    params(
+        ("group" = GroupName, Path, description = "Which"),
+        ("user" = UserName, Path, description = "Whom"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the group in the state it has to be in"),
+    ),
+    responses(
+        (status = 200, description = "They are not in it", body = Changed),
+        (status = 412, description = "The group was changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn leave(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At2(GroupName(group), UserName(user)): At2<GroupName, UserName>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
+    let change = editor.change(&service, move |administration| {
         administration.absent_is_done().leave_group(&group, &user)
     });
     Ok(answer::changed(&change.await?))

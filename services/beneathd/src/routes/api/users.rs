@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
 use super::body::{Json, present};
-use super::caller::{Reader, Writer};
-use super::conditions::IfNoneMatch;
+use super::caller::{Editor, Reader, Writer};
+use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{GroupName, Password, Role, Time, UserName};
 use crate::notation::segment;
@@ -128,7 +128,7 @@ pub(super) async fn add(
     ),
     responses(
         (status = 200, description = "The user", body = User,
-            headers(("ETag" = String, description = "Which state of it this is"))),
+            headers(("ETag" = String, description = "Which state they are in, for If-Match"))),
         (status = 304, description = "The client has this state of it"),
     )
 )]
@@ -139,7 +139,9 @@ pub(super) async fn show(
     condition: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let account = service.administer(principal, move |administration| administration.user(&user));
-    Ok(answer::resource(&condition, None, &User::of(&account.await?)))
+    let account = account.await?;
+    let tag = Tag::of_version(account.version());
+    Ok(answer::resource(&condition, Some(tag), &User::of(&account)))
 }
 
 /// Remove a user
@@ -147,19 +149,24 @@ pub(super) async fn show(
 /// With their grants, memberships, tokens and links. Whoever owns files is disabled instead. For administrators.
 #[utoipa::path(
     delete, path = "/users/{user}", tag = "users",
-    params(("user" = UserName, Path, description = "Whom")),
+    params(
+        ("user" = UserName, Path, description = "Whom"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the user in the state they have to be in"),
+    ),
     responses(
         (status = 200, description = "They get nothing any more", body = Changed),
+        (status = 412, description = "They were changed since", body = Problem,
+            content_type = "application/problem+json"),
         (status = 409, description = "They own published files", body = Problem,
             content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn remove(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At(UserName(user)): At<UserName>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| administration.remove_user(&user));
+    let change = editor.change(&service, move |administration| administration.remove_user(&user));
     Ok(answer::changed(&change.await?))
 }
 
@@ -169,22 +176,29 @@ pub(super) async fn remove(
 /// tokens, also the one that this request comes with if it is one's own.
 #[utoipa::path(
     put, path = "/users/{user}/password", tag = "users",
-    params(("user" = UserName, Path, description = "Whose")),
+    params(
+        ("user" = UserName, Path, description = "Whose"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the user in the state they have to be in"),
+    ),
     request_body(content = NewPassword),
-    responses((status = 200, description = "The old one is good for nothing any more", body = Changed))
+    responses(
+        (status = 200, description = "The old one is good for nothing any more", body = Changed),
+        (status = 412, description = "They were changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn set_password(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At(UserName(user)): At<UserName>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
     let password = new.password.0;
-    let shown = match user == *principal.name() {
-        true => Some(show_password(&service, &principal, new.current_password).await?),
+    let shown = match user == *editor.principal.name() {
+        true => Some(show_password(&service, &editor.principal, new.current_password).await?),
         false => None,
     };
-    let change = service.administer(principal, move |administration| match shown {
+    let change = editor.change(&service, move |administration| match shown {
         Some(shown) => administration.set_own_password(&shown, &password),
         None => administration.set_password(&user, &password),
     });
@@ -211,17 +225,24 @@ async fn show_password(
 /// For administrators.
 #[utoipa::path(
     put, path = "/users/{user}/role", tag = "users",
-    params(("user" = UserName, Path, description = "Whose")),
+    params(
+        ("user" = UserName, Path, description = "Whose"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the user in the state they have to be in"),
+    ),
     request_body(content = NewRole),
-    responses((status = 200, description = "They may what the role may", body = Changed))
+    responses(
+        (status = 200, description = "They may what the role may", body = Changed),
+        (status = 412, description = "They were changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn set_role(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At(UserName(user)): At<UserName>,
     Json(NewRole { role: Role(role) }): Json<NewRole>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| {
+    let change = editor.change(&service, move |administration| {
         administration.set_role(&user, role)
     });
     Ok(answer::changed(&change.await?))
@@ -232,17 +253,24 @@ pub(super) async fn set_role(
 /// Whoever is disabled has no rights at all, until they are enabled again. For administrators.
 #[utoipa::path(
     put, path = "/users/{user}/enabled", tag = "users",
-    params(("user" = UserName, Path, description = "Whom")),
+    params(
+        ("user" = UserName, Path, description = "Whom"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the user in the state they have to be in"),
+    ),
     request_body(content = Enabled),
-    responses((status = 200, description = "So they are", body = Changed))
+    responses(
+        (status = 200, description = "So they are", body = Changed),
+        (status = 412, description = "They were changed since", body = Problem,
+            content_type = "application/problem+json"),
+    )
 )]
 pub(super) async fn set_enabled(
     State(service): State<Arc<Service>>,
-    Writer(principal): Writer,
+    editor: Editor,
     At(UserName(user)): At<UserName>,
     Json(Enabled { enabled }): Json<Enabled>,
 ) -> Result<Response, Problem> {
-    let change = service.administer(principal, move |administration| match enabled {
+    let change = editor.change(&service, move |administration| match enabled {
         true => administration.enable_user(&user),
         false => administration.disable_user(&user),
     });
