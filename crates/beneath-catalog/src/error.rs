@@ -48,6 +48,7 @@ pub enum ConnectErrorKind {
 pub struct AdminError {
     kind: AdminErrorKind,
     field: Option<&'static str>,
+    grant: Option<(usize, &'static str)>,
     message: String,
 }
 
@@ -138,15 +139,23 @@ impl AdminError {
         Self {
             kind,
             field: None,
+            grant: None,
             message: message.into(),
         }
     }
 
     pub(crate) fn invalid(field: &'static str, reason: impl fmt::Display) -> Self {
         Self {
-            kind: AdminErrorKind::Invalid,
             field: Some(field),
-            message: format!("{field}: {reason}"),
+            ..Self::new(AdminErrorKind::Invalid, format!("{field}: {reason}"))
+        }
+    }
+
+    /// That it is this part of this grant of a publication.
+    pub(crate) fn of_grant(self, at: usize, part: &'static str) -> Self {
+        Self {
+            grant: Some((at, part)),
+            ..self
         }
     }
 
@@ -170,6 +179,11 @@ impl AdminError {
     /// Which argument is at fault, for [`AdminErrorKind::Invalid`].
     pub const fn field(&self) -> Option<&'static str> {
         self.field
+    }
+
+    /// Which grant of a [`Publication`](crate::Publication) is at fault, counted from 0, and what of it: `subject` or `expires`.
+    pub const fn grant(&self) -> Option<(usize, &'static str)> {
+        self.grant
     }
 }
 

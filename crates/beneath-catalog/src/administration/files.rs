@@ -171,6 +171,7 @@ impl Administration<'_> {
     /// [`AdminErrorKind::Invalid`] with the field `root` (no such root here), `path` (missing, escaping, a FIFO, …),
     /// `name`, `media_type`, `grants` (one that has ended, or two of one subject with different ends);
     /// [`AdminErrorKind::NotFound`] for a subject or owner who does not exist; [`AdminErrorKind::Refused`] for readers.
+    /// [`AdminError::grant`] says which grant it was.
     pub fn publish(&self, publication: &Publication) -> Result<Change<Entry>, AdminError> {
         self.publish_with_progress(publication, |_, _| ControlFlow::Continue(()))
     }
@@ -205,10 +206,11 @@ impl Administration<'_> {
                     (Some(_), Some(_)) => return Err(AdminError::refused("the owner is whoever publishes")),
                 };
                 let entry = files::add(writing, publication, &new, owner)?;
-                for (subject, expires) in &publication.grants {
+                for (at, (subject, expires)) in publication.grants.iter().enumerate() {
                     let object = granted(&new.id, subject, *expires);
                     audit::act(writing, acting, "grant", &object)?;
-                    let subject = users::find_subject(writing, subject)?;
+                    let subject = users::find_subject(writing, subject)
+                        .map_err(|error| error.of_grant(at, "subject"))?;
                     files::grant(writing, entry.seq, subject, *expires)?;
                 }
                 Ok(entry)
@@ -374,13 +376,13 @@ impl Administration<'_> {
     ) -> Result<files::New, AdminError> {
         let grants = &publication.grants;
         for (at, (subject, expires)) in grants.iter().enumerate() {
-            lies_ahead("grants", *expires)?;
+            lies_ahead("grants", *expires).map_err(|error| error.of_grant(at, "expires"))?;
             if grants[..at]
                 .iter()
                 .any(|(other, until)| other == subject && until != expires)
             {
                 let message = format_args!("{subject} is named twice, with different ends");
-                return Err(AdminError::invalid("grants", message));
+                return Err(AdminError::invalid("grants", message).of_grant(at, "subject"));
             }
         }
         let mut asked = Instant::now();

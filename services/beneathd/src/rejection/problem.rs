@@ -144,6 +144,9 @@ impl From<AdminError> for Problem {
     /// The text is for whoever administers, and says the same of what is not there and of what is not theirs.
     fn from(error: AdminError) -> Self {
         let detail = error.to_string();
+        if let Some((at, part)) = error.grant() {
+            return Self::unprocessable(format!("/grants/{at}/{part}"), detail);
+        }
         match error.kind() {
             AdminErrorKind::AlreadyExists | AdminErrorKind::InUse => Self::new(StatusCode::CONFLICT, detail),
             AdminErrorKind::NotFound => Self::not_found(detail),

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
@@ -35,6 +36,23 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
         }
         is_json(&parts.headers)?;
         parse(&body).map(Self)
+    }
+}
+
+/// No body, where none means anything: whoever sends one wanted something that would not be done.
+pub(super) struct NoBody;
+
+impl FromRequest<Arc<Service>> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Service>) -> Result<Self, Problem> {
+        let body = request.into_body();
+        // What is announced is not asked for; what is not announced can still be nothing.
+        let nothing = body.size_hint().lower() == 0 && to_bytes(body, 0).await.is_ok();
+        match nothing {
+            true => Ok(Self),
+            false => Err(Problem::new(StatusCode::BAD_REQUEST, "this takes no body")),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ const REFUSALS: &[Refusal] = &[
     Refusal {
         status: StatusCode::BAD_REQUEST,
         name: "BadRequest",
-        description: "A parameter or header field is not what it has to be, or the body is not JSON",
+        description: "A parameter or header field is not what it has to be, the body is not JSON, or there is one where none is taken",
         fields: &[],
         of: Of::All,
     },

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
-use super::body::{Json, Object, present};
+use super::body::{Json, NoBody, Object, present};
 use super::caller::{Editor, Reader, Writer};
 use super::conditions::{IfNoneMatch, Tag};
 use super::grants::NewGrant;
@@ -176,12 +176,7 @@ pub(super) async fn publish(
     Writer(principal): Writer,
     Json(new): Json<NewFile>,
 ) -> Result<Response, Problem> {
-    let published = service.publish(principal, new.into()).await?;
-    let change = published.map_err(|error| match error.kind() {
-        // Whom it was granted to: what was asked for is there.
-        AdminErrorKind::NotFound => Problem::unprocessable("/grants", error.to_string()),
-        _ => error.into(),
-    })?;
+    let change = service.publish(principal, new.into()).await??;
     let location = format!("{}/files/{}", super::BASE, change.value().id());
     Ok(tagged(
         answer::created(&location, &ChangedFile::of(&change)),
@@ -291,6 +286,7 @@ pub(super) async fn unpublish(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At(FileId(id)): At<FileId>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| administration.unpublish(&id));
     Ok(answer::changed(&change.await?))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed};
-use super::body::{Json, present};
+use super::body::{Json, NoBody, present};
 use super::caller::{Editor, Reader};
 use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, At2};
@@ -173,6 +173,7 @@ pub(super) async fn revoke(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At2(FileId(id), Subject(subject)): At2<FileId, Subject>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| {
         administration.absent_is_done().revoke(&id, &subject)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
-use super::body::Json;
+use super::body::{Json, NoBody};
 use super::caller::{Editor, Reader, Writer};
 use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, At2, PageOf, Parameters};
@@ -133,6 +133,7 @@ pub(super) async fn remove(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At(GroupName(name)): At<GroupName>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| administration.remove_group(&name));
     Ok(answer::changed(&change.await?))
@@ -179,6 +180,7 @@ pub(super) async fn join(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At2(GroupName(group), UserName(user)): At2<GroupName, UserName>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| {
         administration.join_group(&group, &user)
@@ -206,6 +208,7 @@ pub(super) async fn leave(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At2(GroupName(group), UserName(user)): At2<GroupName, UserName>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| {
         administration.absent_is_done().leave_group(&group, &user)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
-use super::body::{Json, present_number};
+use super::body::{Json, NoBody, present_number};
 use super::caller::{Reader, Writer};
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{FileId, LinkId, Time, UserName};
@@ -147,6 +147,7 @@ pub(super) async fn revoke(
     State(service): State<Arc<Service>>,
     Writer(principal): Writer,
     At(LinkId(link)): At<LinkId>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = service.administer(principal, move |administration| administration.revoke_link(link));
     Ok(answer::changed(&change.await?))

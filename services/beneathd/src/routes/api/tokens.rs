@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed};
-use super::body::{Json, present_number};
+use super::body::{Json, NoBody, present_number};
 use super::caller::{Login, Writer};
 use super::parameters::At;
 use super::vocabulary::{Time, UserName};
@@ -93,6 +93,7 @@ pub(super) async fn revoke_current(
     State(service): State<Arc<Service>>,
     Writer(principal): Writer,
     headers: HeaderMap,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let token = auth::bearer_token(&headers).map_err(|why| Problem::unauthenticated(why, Offer::Bearer))?;
     let token = token.to_owned();
@@ -114,6 +115,7 @@ pub(super) async fn revoke_all(
     State(service): State<Arc<Service>>,
     Writer(principal): Writer,
     At(UserName(user)): At<UserName>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = service.administer(principal, move |administration| {
         administration.revoke_tokens(&user)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Changed, Page};
-use super::body::{Json, present};
+use super::body::{Json, NoBody, present};
 use super::caller::{Editor, Reader, Writer};
 use super::conditions::{IfNoneMatch, Tag};
 use super::parameters::{At, PageOf, Parameters};
@@ -165,6 +165,7 @@ pub(super) async fn remove(
     State(service): State<Arc<Service>>,
     editor: Editor,
     At(UserName(user)): At<UserName>,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let change = editor.change(&service, move |administration| administration.remove_user(&user));
     Ok(answer::changed(&change.await?))
