@@ -49,7 +49,7 @@ fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
     house.configure("[roots.gone]\npath = \"gone\"\n[roots.file]\npath = \"files/report.txt\"\n");
     house
         .run(&["check"])
-        .fails(1, &["roots.gone", "no such file", "roots.file", "directory"]);
+        .fails(2, &["roots.gone", "no such file", "roots.file", "directory"]);
     let told = house.run(&["check", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(
@@ -57,6 +57,26 @@ fn check_names_a_root_that_is_missing_and_one_that_is_a_file() {
         (&false.into(), 2),
         "{told}"
     );
+}
+
+#[test]
+fn what_is_wrong_in_the_configuration_is_exit_code_2_for_whoever_needs_it_and_said_once() {
+    let house = House::build();
+    house.configure("listen = \"127.0.0.1:0\"\n[roots.files]\npath = \"gone\"\n");
+    for command in [
+        &["check"] as &[_],
+        &["serve"],
+        &["publish", "files:report.txt"],
+        &["publish", "files:", "--recursive"],
+    ] {
+        let outcome = house.run(command);
+        outcome.fails(2, &["roots.files", "no such file"]);
+        let said = outcome.stderr.to_lowercase();
+        assert_eq!(said.matches("no such file").count(), 1, "{said}");
+    }
+    let said = house.run(&["list"]);
+    said.fails(1, &["catalog.db does not exist"]);
+    assert!(!said.stderr.contains("No such"), "{said:?}");
 }
 
 #[test]
@@ -90,7 +110,7 @@ fn check_names_the_directory_that_the_catalog_has_not_got() {
         "listen = \"127.0.0.1:0\"\ncatalog = \"sqlite:gone/catalog.db\"\n[roots.files]\npath = \"files\"\n",
     );
     for command in [&["check"] as &[_], &["serve"]] {
-        house.run(command).fails(1, &["gone/catalog.db", "no directory"]);
+        house.run(command).fails(2, &["gone/catalog.db", "no directory"]);
     }
 }
 
@@ -129,6 +149,8 @@ fn check_names_a_certificate_that_cannot_be_used_and_not_when_it_expires() {
     let house = House::build();
     house
         .configure("[roots.files]\npath = \"files\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n");
-    house.run(&["check"]).fails(1, &["tls: ", "cert.pem"]);
+    for command in [&["check"] as &[_], &["serve"]] {
+        house.run(command).fails(2, &["tls: ", "cert.pem"]);
+    }
     assert!(!house.run(&["check"]).stderr.contains("expired"));
 }

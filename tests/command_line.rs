@@ -74,7 +74,7 @@ fn a_catalog_in_a_root_is_found_before_anything_is_served() {
     for command in [&["check"] as &[_], &["serve"], &["publish", "files:report.txt"]] {
         house
             .run(command)
-            .fails(1, &["catalog.db", "root files", "another"]);
+            .fails(2, &["catalog.db", "root files", "another"]);
     }
 }
 

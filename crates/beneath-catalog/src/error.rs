@@ -119,7 +119,10 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            ConnectErrorKind::Missing => "does not exist",
+            // There is no more to say of it.
+            ConnectErrorKind::Missing => {
+                return write!(f, "the catalog {} does not exist", self.path.display());
+            }
             ConnectErrorKind::NoDirectory => "cannot be made",
             ConnectErrorKind::Denied => "cannot be accessed",
             ConnectErrorKind::NotACatalog => "is not a catalog",

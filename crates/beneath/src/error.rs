@@ -148,7 +148,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errno {
-            Some(errno) => write!(f, "{} ({errno})", self.reason),
+            // Which is said by the errno only.
+            Some(errno) if matches!(self.kind, ErrorKind::Io | ErrorKind::Unsupported) => {
+                write!(f, "{} ({errno})", self.reason)
+            }
+            Some(errno) => write!(f, "{} (os error {})", self.reason, errno.raw_os_error()),
             None => f.write_str(self.reason),
         }
     }

@@ -1,6 +1,5 @@
 //! The process: from the first socket to the last byte.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -18,27 +17,32 @@ use crate::{routes, telemetry};
 
 /// Why the service did not start, or what it left behind when it stopped.
 #[derive(Debug)]
-pub(crate) struct ProcessError(String);
+pub(crate) enum ProcessError {
+    /// What the configuration names cannot be used, now or later.
+    Configuration(String),
+    /// What this machine did, or whoever stopped it.
+    Failed(String),
+}
 
-impl fmt::Display for ProcessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl ProcessError {
+    pub(crate) fn tls(error: &beneath_serve::Error) -> Self {
+        Self::Configuration(format!("tls: {error}"))
+    }
+
+    pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> Self {
+        Self::Failed(format!("cannot listen on {address}: {error}"))
     }
 }
 
 impl From<beneath_serve::Error> for ProcessError {
     fn from(error: beneath_serve::Error) -> Self {
-        Self(error.to_string())
+        Self::Failed(error.to_string())
     }
 }
 
 /// Takes the address, before anything that takes long: a taken port is known at once.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ProcessError> {
-    TcpListener::bind(address).map_err(|error| ProcessError(cannot_listen(address, &error)))
-}
-
-pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    format!("cannot listen on {address}: {error}")
+    TcpListener::bind(address).map_err(|error| ProcessError::cannot_listen(address, &error))
 }
 
 /// Prepares the catalog, then serves until SIGTERM or SIGINT, then drains; a second signal cuts what is left. Calls
@@ -56,11 +60,11 @@ pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
-        .map_err(|error| ProcessError(format!("cannot start threads: {error}")))?;
+        .map_err(|error| ProcessError::Failed(format!("cannot start threads: {error}")))?;
     let mut abandoned = false;
     let done = runtime.block_on(async {
         let mut stop =
-            Stop::new().map_err(|error| ProcessError(format!("cannot wait for signals: {error}")))?;
+            Stop::new().map_err(|error| ProcessError::Failed(format!("cannot wait for signals: {error}")))?;
         let prepared = tokio::select! {
             prepared = tokio::task::spawn_blocking(prepare) => prepared,
             () = stop.asked() => {
@@ -68,8 +72,8 @@ pub(crate) fn run<T: Send + 'static, E: From<ProcessError> + Send + 'static>(
                 return Ok(());
             }
         };
-        let (catalog, more) =
-            prepared.map_err(|error| ProcessError(format!("the catalog was not prepared: {error}")))??;
+        let (catalog, more) = prepared
+            .map_err(|error| ProcessError::Failed(format!("the catalog was not prepared: {error}")))??;
         let listening = |address| listening(address, more);
         Ok(serve(
             listener,
@@ -98,7 +102,7 @@ async fn serve(
     let _stops = stopped.clone().drop_guard();
     let mut server = Server::from_listener(listener)?.limits(config.limits.clone());
     if let Some(tls) = &config.tls {
-        server = server.tls(tls.load()?);
+        server = server.tls(tls.load().map_err(|error| ProcessError::tls(&error))?);
     }
     if let Some(address) = config.metrics {
         // Who asks there is one program: descriptors are for downloads.
@@ -127,12 +131,12 @@ async fn serve(
     let drained = tokio::select! {
         drained = server.serve_files(routes::App::new(service), drain.clone().cancelled_owned()) => drained?,
         () = insisted => {
-            return Err(ProcessError("stopped at the second signal; open connections were cut".to_owned()));
+            return Err(ProcessError::Failed("stopped at the second signal; open connections were cut".to_owned()));
         }
     };
     match drained {
         Drained { aborted: 0, .. } => Ok(()),
-        Drained { aborted, .. } => Err(ProcessError(format!(
+        Drained { aborted, .. } => Err(ProcessError::Failed(format!(
             "stopped; {aborted} connections were cut at limits.drain_timeout"
         ))),
     }
@@ -149,7 +153,7 @@ fn tell_manager(state: NotifyState<'_>) {
 fn enough_descriptors() -> Result<(), ProcessError> {
     const LEAST: u64 = 32;
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-        Some(few) if few < LEAST => Err(ProcessError(format!(
+        Some(few) if few < LEAST => Err(ProcessError::Failed(format!(
             "this process may open {few} files at once (ulimit -n), and needs {LEAST} at least; by default there are 1024"
         ))),
         _ => Ok(()),

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use beneath::{Root, ambient_authority};
+use beneath::{ErrorKind, Root, ambient_authority};
 use beneath_catalog::{
-    AdminError, Administration, Catalog, Change, ConnectError, Entry, Listing, Page, RootName,
+    AdminError, Administration, Catalog, Change, ConnectError, ConnectErrorKind, Entry, Listing, Page,
+    RootName,
 };
 use serde::Serialize;
 
@@ -38,10 +39,9 @@ fn open_roots<'a>(
 
 /// The same with every configured root, ready to serve.
 pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
-    use beneath_catalog::ConnectErrorKind::Missing;
     let roots = open_roots(config, config.roots.keys())?;
     let catalog = Catalog::connect(&config.catalog, roots.clone(), config.options).or_else(|error| {
-        if error.kind() != Missing {
+        if error.kind() != ConnectErrorKind::Missing {
             return Err(error);
         }
         // Nobody can log in to it yet: so it looks, too, when the file system that it lies in is not mounted.
@@ -53,20 +53,19 @@ pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
 }
 
 /// What is wrong with the catalog, if anything; makes none.
-pub(super) fn problem(config: &Config) -> Option<String> {
-    use beneath_catalog::ConnectErrorKind::Missing;
+pub(super) fn problem(config: &Config) -> Option<Failure> {
     // What is wrong with the others is said elsewhere.
     let roots = config.roots.keys().filter_map(|name| {
         let root = open_root(config, name).ok()?;
         Some((name.clone(), Arc::new(root)))
     });
     match Catalog::connect(&config.catalog, roots, config.options) {
-        Ok(catalog) => catalog.examine().err().map(|error| error.to_string()),
+        Ok(catalog) => catalog.examine().err().map(Failure::from),
         // The first command that writes makes one.
-        Err(error) if error.kind() == Missing => {
-            config.catalog.may_be_made().err().map(|error| error.to_string())
+        Err(error) if error.kind() == ConnectErrorKind::Missing => {
+            config.catalog.may_be_made().err().map(Failure::from)
         }
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(error.into()),
     }
 }
 
@@ -82,8 +81,14 @@ pub(super) fn open_root(config: &Config, name: &RootName) -> Result<Root, Failur
             "there is no root {name} in the configuration; there are: {known}"
         ))
     })?;
-    root.open()
-        .map_err(|error| Failure::Refused(format!("roots.{name}: {}: {error}", root.path.display())))
+    root.open().map_err(|error| {
+        let sentence = format!("roots.{name}: {}: {error}", root.path.display());
+        match error.kind() {
+            // Another time it could be opened as it is named.
+            ErrorKind::Busy | ErrorKind::Exhausted | ErrorKind::Io => Failure::Refused(sentence),
+            _ => Failure::Usage(sentence),
+        }
+    })
 }
 
 /// Whoever may run the command may write the catalog: the operating system decides.
@@ -164,7 +169,11 @@ pub(super) fn base_url(config: &Config, listening: SocketAddr) -> String {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        Self::Refused(error.to_string())
+        match error.kind() {
+            // Whatever happens, there is none at this place.
+            ConnectErrorKind::NoDirectory | ConnectErrorKind::Served => Self::Usage(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output::remark;
 use super::{Common, Failure, catalog};
-use crate::process;
+use crate::process::ProcessError;
 
 /// Read the configuration, then roots, catalog and TLS files, and report all problems of either
 #[derive(Args, Debug)]
@@ -19,23 +19,17 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let told =
-            |(Failure::Refused(why) | Failure::Usage(why)): &Failure| self.tell(std::slice::from_ref(why));
+        let told = |failure: &Failure| self.tell(&[failure.sentence()]);
         let config = self.common.config().inspect_err(told)?;
-        let roots = config
-            .roots
-            .keys()
-            .filter_map(|name| match catalog::open_root(&config, name) {
-                Err(Failure::Refused(problem)) => Some(problem),
-                _ => None,
-            });
+        let roots = config.roots.keys();
+        let roots = roots.filter_map(|name| catalog::open_root(&config, name).err());
         let tls = config.tls.as_ref().map(|tls| tls.load()).transpose();
         // Clients will not go on; the service would.
         let expires = tls.as_ref().ok().and_then(|tls| tls.as_ref()?.expires());
         if expires.is_some_and(|end| end < SystemTime::now()) {
             remark("the TLS certificate has expired");
         }
-        let tls = tls.err().map(|error| format!("tls: {error}"));
+        let tls = tls.err().map(|error| Failure::from(ProcessError::tls(&error)));
         let metrics = config.metrics.and_then(unusable);
         let problems: Vec<_> = roots
             .chain(catalog::problem(&config))
@@ -44,8 +38,13 @@ impl Check {
             .chain(metrics)
             .collect();
         if !problems.is_empty() {
-            self.tell(&problems);
-            return Err(Failure::Refused(problems.join("\n")));
+            let sentences: Vec<_> = problems.iter().map(Failure::sentence).collect();
+            self.tell(&sentences);
+            // As `serve` would say: what no other time makes right is wrong in the configuration.
+            return Err(match problems.iter().any(|it| matches!(it, Failure::Usage(_))) {
+                true => Failure::Usage(sentences.join("\n")),
+                false => Failure::Refused(sentences.join("\n")),
+            });
         }
         let summary = serde_json::json!({ "ok": true, "roots": config.roots.len() });
         self.common
@@ -54,14 +53,14 @@ impl Check {
         Ok(())
     }
 
-    fn tell(&self, problems: &[String]) {
+    fn tell(&self, problems: &[&str]) {
         let summary = serde_json::json!({ "ok": false, "problems": problems });
         self.common.output().failure(&summary);
     }
 }
 
 /// Why nobody could listen there, as far as that is the address: its port is the service's, which may be starting now.
-fn unusable(address: SocketAddr) -> Option<String> {
+fn unusable(address: SocketAddr) -> Option<Failure> {
     let error = std::net::TcpListener::bind((address.ip(), 0)).err()?;
-    Some(process::cannot_listen(address, &error))
+    Some(ProcessError::cannot_listen(address, &error).into())
 }

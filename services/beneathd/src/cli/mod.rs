@@ -127,7 +127,17 @@ impl From<ConfigError> for Failure {
 
 impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
-        Self::Refused(error.to_string())
+        match error {
+            ProcessError::Configuration(sentence) => Self::Usage(sentence),
+            ProcessError::Failed(sentence) => Self::Refused(sentence),
+        }
+    }
+}
+
+impl Failure {
+    fn sentence(&self) -> &str {
+        let (Self::Refused(sentence) | Self::Usage(sentence)) = self;
+        sentence
     }
 }
 
