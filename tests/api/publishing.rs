@@ -115,3 +115,12 @@ fn nobody_waits_for_files_that_are_hashed_to_revoke_or_publish_something() {
         );
     }
 }
+
+#[test]
+fn what_the_command_line_shows_of_a_file_names_who_published_it() {
+    let world = World::new();
+    let id = publish(&world.api("owner"));
+    let shown = world.house.run(&["show", &id]);
+    assert!(shown.succeeds().stdout.contains(" by owner\n"), "{shown:?}");
+    assert_eq!(world.house.json(&["show", &id])["owner"], "owner");
+}

@@ -29,6 +29,11 @@ fn written(time: &humantime::Rfc3339Timestamp) -> String {
     }
 }
 
+/// A digest, in lower case.
+pub(crate) fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Any bytes as one segment of a path.
 pub(crate) fn segment(bytes: &[u8]) -> impl std::fmt::Display + '_ {
     percent_encode(bytes, SEGMENT)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::catalog::PublishedFile;
 use super::terminal::Confirmation;
 use super::{Common, Failure, catalog};
-use crate::notation::YEAR_10000;
+use crate::notation::{YEAR_10000, hex};
 
 /// Take files out of the catalog, with their grants; the files themselves stay
 #[derive(Args, Debug)]
@@ -143,6 +143,7 @@ struct Printed {
     path: String,
     owner: Option<String>,
     pin: &'static str,
+    sha256: Option<String>,
     media_type: Option<String>,
     created: String,
     grants: Vec<PrintedGrant>,
@@ -178,6 +179,7 @@ impl Printed {
             path: String::from_utf8_lossy(entry.path().as_bytes()).into_owned(),
             owner: entry.owner().map(ToString::to_string),
             pin: entry.pin().as_str(),
+            sha256: entry.digest().map(hex),
             media_type: entry.media_type().map(ToOwned::to_owned),
             created: catalog::rfc3339(entry.created()),
             grants: grants.collect(),
@@ -189,6 +191,7 @@ impl Printed {
             file,
             root,
             path,
+            owner,
             pin,
             created,
             ..
@@ -196,11 +199,13 @@ impl Printed {
         let mut lines = vec![
             file.line(),
             format!(
-                "{root}:{}  pinned by {pin}, published {created}",
-                path.escape_debug()
+                "{root}:{}  pinned by {pin}, published {created} by {}",
+                path.escape_debug(),
+                owner.as_deref().unwrap_or("the operator"),
             ),
             format!("sent as {}, caching {}", file.disposition, file.caching),
         ];
+        lines.extend(self.sha256.iter().map(|digest| format!("SHA-256 {digest}")));
         lines.extend(self.grants.iter().map(|grant| match &grant.expires {
             Some(expires) => format!("granted to {} until {expires}", grant.subject),
             None => format!("granted to {}", grant.subject),

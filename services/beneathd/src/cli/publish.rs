@@ -81,7 +81,17 @@ impl Place {
     }
 
     fn path(&self) -> Result<RelPath, Failure> {
-        RelPath::parse(self.path.as_bytes())
+        self.parsed(self.path.as_bytes())
+    }
+
+    /// That of a folder may end with a slash, as shells complete it.
+    fn folder(&self) -> Result<RelPath, Failure> {
+        let path = self.path.as_bytes();
+        self.parsed(path.strip_suffix(b"/").unwrap_or(path))
+    }
+
+    fn parsed(&self, path: &[u8]) -> Result<RelPath, Failure> {
+        RelPath::parse(path)
             .map_err(|error| Failure::Refused(format!("{}:{}: {error}", self.root, self.path.display())))
     }
 }
@@ -217,7 +227,7 @@ fn below(root: &Root, place: &Place) -> Result<Found, Failure> {
     if place.path.is_empty() {
         return Found::in_folder(root, None, true);
     }
-    let path = place.path()?;
+    let path = place.folder()?;
     let folder = root
         .open_root(&path)
         .map_err(|error| Failure::Refused(format!("{path:?}: {error}")))?;

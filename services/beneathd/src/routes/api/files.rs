@@ -17,7 +17,7 @@ use super::conditions::{IfNoneMatch, Tag};
 use super::grants::NewGrant;
 use super::parameters::{At, PageOf, Parameters};
 use super::vocabulary::{Caching, Disposition, FileId, MediaType, Pin, RelPath, RootName, Time, UserName};
-use crate::notation::{Effect, segment};
+use crate::notation::{Effect, hex, segment};
 use crate::rejection::Problem;
 use crate::service::Service;
 
@@ -302,9 +302,7 @@ impl File {
             pin: Pin(entry.pin()),
             disposition: Disposition(entry.disposition()),
             caching: Caching(entry.caching()),
-            sha256: entry
-                .digest()
-                .map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect()),
+            sha256: entry.digest().map(hex),
             created: Time::text(entry.created()),
             href: format!("/f/{}/{}", entry.id(), segment(entry.name())),
             managed: None,
