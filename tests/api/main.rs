@@ -11,6 +11,7 @@
 
 mod bodies;
 mod files;
+mod no_body;
 mod people;
 mod publishing;
 mod roles;
