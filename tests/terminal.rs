@@ -42,11 +42,15 @@ fn what_cannot_be_undone_is_asked_for_at_a_terminal_and_nowhere_else() {
     ];
     for (act, named) in acts {
         let is_there = || house.run(&again(act[0])).stdout.contains(named);
-        let (code, seen) = typed(&house, act, "?", "n");
+        let (code, seen) = typed(&house, act, "?", "n\n");
         assert_eq!(code, Some(1), "{seen}");
         assert!(seen.contains(named), "the question says what it is about: {seen}");
+        assert!(
+            !seen.contains("\u{1b}[?25l"),
+            "whoever interrupts the question would have no cursor: {seen}"
+        );
         assert!(is_there(), "{act:?} was done against the answer: {seen}");
-        let (code, seen) = typed(&house, act, "?", "y");
+        let (code, seen) = typed(&house, act, "?", "y\n");
         assert_eq!(code, Some(0), "{seen}");
         assert!(!is_there(), "{act:?} was not done: {seen}");
     }
@@ -68,10 +72,10 @@ fn a_folder_is_published_after_a_question_that_says_how_many_files_and_to_whom()
     }
     let publish = ["publish", "files:", "--recursive", "--to", "user:alice"];
     let question = "Publish 6 files to user:alice?";
-    let (code, seen) = typed(&house, &publish, question, "n");
+    let (code, seen) = typed(&house, &publish, question, "n\n");
     assert_eq!(code, Some(1), "{seen}");
     assert_eq!(house.run(&["list"]).succeeds().stdout, "");
-    let (code, seen) = typed(&house, &publish, question, "y");
+    let (code, seen) = typed(&house, &publish, question, "y\n");
     assert_eq!(code, Some(0), "{seen}");
     assert!(seen.contains("/6 files"), "how far it is: {seen}");
     assert_eq!(house.run(&["list"]).succeeds().stdout.lines().count(), 6);
@@ -88,4 +92,14 @@ fn hashing_shows_how_far_it_is_at_a_terminal_and_nothing_elsewhere() {
     assert!(seen.contains("/64.00 MiB hashed"), "{seen}");
     let outcome = house.run(&publish);
     assert_eq!(outcome.succeeds().stderr, "");
+
+    fs::write(house.path("files/empty"), "").unwrap();
+    for arguments in [
+        &["publish", "files:empty", "--pin", "content"] as &[_],
+        &["publish", "files:", "--recursive", "--yes"],
+    ] {
+        let (code, seen) = typed(&house, arguments, "?", "");
+        assert_eq!(code, Some(0), "{seen}");
+        assert!(!seen.contains("hashed"), "there was nothing to hash: {seen}");
+    }
 }

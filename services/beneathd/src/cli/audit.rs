@@ -102,12 +102,18 @@ impl Printed<'_> {
 
 /// What holds white space that could be taken for the end of the column is quoted.
 fn column(text: &str) -> String {
-    let escaped = text.escape_debug();
     if text.contains("  ") || text.contains(|c: char| c.is_whitespace() && c != ' ') {
-        format!("\"{escaped}\"")
-    } else {
-        escaped.to_string()
+        return format!("\"{}\"", text.escape_debug());
     }
+    // Marks draw nothing, and paths have theirs escaped in the trail already.
+    let marks = ['\\', '"', '\''];
+    let mut shown = String::with_capacity(text.len());
+    for part in text.split_inclusive(marks) {
+        let visible = part.trim_end_matches(marks);
+        shown.extend(visible.escape_debug());
+        shown.push_str(&part[visible.len()..]);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -123,6 +129,8 @@ mod tests {
             ("user:a\"  done", "\"user:a\\\"  done\""),
             ("user:a\u{3000}done", "\"user:a\\u{3000}done\""),
             ("user:\u{1b}[2J", "user:\\u{1b}[2J"),
+            ("user:\"\u{1b}'", "user:\"\\u{1b}'"),
+            (r#"id files:"a\\b\u{1b}\"""#, r#"id files:"a\\b\u{1b}\"""#),
         ] {
             assert_eq!(column(text), expected);
         }

@@ -108,6 +108,11 @@ pub(super) fn remark(sentence: &str) {
     let _ = writeln!(io::stderr(), "{sentence}");
 }
 
+/// A question beside the results; the answer comes on the same line.
+pub(super) fn prompt(question: &str) {
+    let _ = write!(io::stderr(), "{question}");
+}
+
 /// Writes to standard output, and notes if that fails.
 pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout();

@@ -112,7 +112,7 @@ impl Publish {
         if self.recursive {
             self.confirmation.ask(&self.question(count))?;
         }
-        let progress = Progress::of(count);
+        let mut progress = Progress::of(count);
         let mut refused = 0;
         for (root, found) in places {
             for path in found.files {
