@@ -102,7 +102,7 @@ impl Pins {
         std::thread::sleep(settles_in.min(TICK));
         let read = digest(file, |_, _| ControlFlow::<Infallible>::Continue(()))?;
         let ControlFlow::Continue(digest) = read;
-        if was_changed(file)? {
+        if file.was_changed()? {
             return Err(Refusal::not_found(Reason::Replaced));
         }
         if settles_in <= TICK {
@@ -203,11 +203,6 @@ pub(crate) fn state(metadata: &Metadata) -> Vec<u8> {
         bytes.extend(time.nanoseconds().to_le_bytes());
     }
     bytes
-}
-
-/// Whether the file is in another state than when it was opened. Asks the descriptor.
-pub(crate) fn was_changed(file: &File) -> Result<bool, Error> {
-    Ok(file.metadata_now()?.version() != file.metadata().version())
 }
 
 /// How long it is until whoever writes to the file gives it another time than it has: clocks of file systems tick.

@@ -231,6 +231,18 @@ fn a_layer_that_answers_otherwise_is_not_overruled() {
 }
 
 #[test]
+fn a_layer_that_puts_another_body_in_its_place_is_not_overruled() {
+    let site = Site::new();
+    // The head may be as it was: what is withheld, or comes out of a cache, can be as long as the file.
+    let replace = async |response: Response| response.map(|_| Body::from(vec![b'?'; LEN]));
+    let mut client = connect(site.serve(site.app().layer(map_response(replace))));
+    client.send(get_of("direct"));
+    let (head, body) = answer(&mut client);
+    assert!(head.contains("content-length: 65536\r\n"), "{head}");
+    assert!(body == [b'?'; LEN], "the file left: {:?}", &body[..10]);
+}
+
+#[test]
 fn a_layer_that_reads_the_body_reads_the_file() {
     let site = Site::new();
     let read = async |response: Response| {

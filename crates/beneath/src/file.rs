@@ -145,6 +145,15 @@ impl File {
         sys::stat(self.as_fd()).map(|(metadata, _)| metadata)
     }
 
+    /// Whether the file is in another [version](Version) than when it was opened. Asks the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the file system fails: then nobody knows.
+    pub fn was_changed(&self) -> Result<bool, Error> {
+        Ok(self.metadata_now()?.version() != self.metadata.version())
+    }
+
     /// The whole content, where that is remembered: of small files that are [kept](crate::Kept), which says of when it is. Of the
     /// length that the metadata says, and it does not change.
     pub const fn content(&self) -> Option<&Arc<[u8]>> {

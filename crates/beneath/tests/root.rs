@@ -306,6 +306,24 @@ fn a_file_says_what_it_was_when_it_was_opened() {
 }
 
 #[test]
+fn an_open_file_tells_that_it_was_written_to_also_if_its_mtime_is_put_back() {
+    let folder = folder();
+    let file = root(folder.path()).open(&path("f")).unwrap();
+    assert_eq!(read(&file).unwrap(), b"above");
+    assert_eq!(file.was_changed(), Ok(false));
+    // Longer than any tick of the clock that files go by.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let writing = std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("f"))
+        .unwrap();
+    let modified = writing.metadata().unwrap().modified().unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&writing, b"ABOVE", 0).unwrap();
+    writing.set_modified(modified).unwrap();
+    assert_eq!(file.was_changed(), Ok(true));
+}
+
+#[test]
 fn an_open_file_outlives_its_name_and_its_permissions() {
     let folder = folder();
     let file = root(folder.path()).open(&path("f")).unwrap();

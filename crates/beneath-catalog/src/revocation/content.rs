@@ -12,7 +12,6 @@ use std::time::Duration;
 use beneath::File;
 
 use super::{Feed, Right};
-use crate::pin;
 use crate::refusal::Reason;
 use crate::store::lock;
 
@@ -47,7 +46,7 @@ impl Pinned {
         let until = feed.until();
         match self.file.upgrade() {
             // What cannot be asked is not what it was.
-            Some(file) if pin::was_changed(&file).unwrap_or(true) => right.fall(Reason::Replaced),
+            Some(file) if file.was_changed().unwrap_or(true) => right.fall(Reason::Replaced),
             _ => self.until.store(until, Ordering::Relaxed),
         }
     }

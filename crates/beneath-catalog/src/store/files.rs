@@ -58,7 +58,7 @@ impl New {
                     ControlFlow::Continue(digest) => digest,
                     ControlFlow::Break(why) => return Err(why),
                 };
-                if pin::was_changed(file).map_err(unreadable)? {
+                if file.was_changed().map_err(unreadable)? {
                     let path = &publication.path;
                     return Err(AdminError::invalid("path", format_args!("{path:?} {CHANGING}")));
                 }

@@ -111,6 +111,6 @@ fn read(file: &File) -> Result<Option<[u8; 32]>, Error> {
             }
         }
     }
-    let same = offset == len && file.metadata_now()?.version() == file.metadata().version();
+    let same = offset == len && !file.was_changed()?;
     Ok(same.then(|| hash.finalize().into()))
 }
