@@ -35,8 +35,12 @@ use crate::exchange::Piece;
 /// Never read. A stand-in that is larger has several in a row.
 static STAND_IN: [u8; 1024 * 1024] = [0; 1024 * 1024];
 
-/// How many bytes one call sends at most: so often the right to send is asked for.
-const AT_ONCE: usize = 1024 * 1024;
+/// How many bytes of a body one call sends at most while no more than these have left: most answers leave in one.
+const AT_ONCE: u64 = 1024 * 1024;
+
+/// How many bytes one call sends at most of what is longer: so often the right to send is asked for. A client that keeps up
+/// reads one piece while the kernel prepares the next; after larger ones it sleeps until it is woken, at the cost of whoever sends.
+const PIECE: u64 = 64 * 1024;
 
 /// How many bytes are copied at once where a file system has no sendfile.
 const COPIED_AT_ONCE: usize = 64 * 1024;
@@ -67,6 +71,7 @@ struct Bodies {
 struct Due {
     body: Pin<Box<dyn Body + Send>>,
     next: Next,
+    sent: u64,
     left: u64,
     slice_from: u64,
 }
@@ -140,6 +145,7 @@ impl Sendfile {
         self.outbox.lock().due.push_back(Due {
             body,
             next: Next::Slice(first),
+            sent: 0,
             left: len,
             slice_from: self.from,
         });
@@ -207,11 +213,11 @@ impl Outbox {
         ) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let bodies = &mut *self.lock();
-        let most = usize::try_from(bodies.owed).unwrap_or(usize::MAX).min(AT_ONCE);
         let Some(due) = bodies.due.front_mut() else {
             return Poll::Ready(Err(io::Error::other("no body is due")));
         };
         ready!(due.poll_next(cx))?;
+        let most = usize::try_from(bodies.owed.min(due.at_once())).unwrap_or(usize::MAX);
         let sent = match &mut due.next {
             Next::Unknown => return Poll::Ready(Err(io::Error::other("a body ended early"))),
             Next::Bytes(bytes) => {
@@ -305,8 +311,16 @@ impl Due {
         Poll::Ready(Ok(()))
     }
 
+    const fn at_once(&self) -> u64 {
+        match self.sent < AT_ONCE {
+            true => AT_ONCE,
+            false => PIECE,
+        }
+    }
+
     /// So many bytes have left. Returns a slice that has left whole.
     fn advance(&mut self, bytes: usize) -> Option<FileSlice> {
+        self.sent += bytes as u64;
         self.left -= bytes as u64;
         let done = match &mut self.next {
             Next::Unknown => false,
