@@ -304,6 +304,7 @@ impl Catalog {
 
     /// From memory, while this process may rely on it: who, may they, as of when.
     fn recall(&self, feed: &Feed, credentials: &Credentials, id: &FileId) -> Option<(Decision, Revision)> {
+        feed.note_use();
         if !feed.is_current() {
             return None;
         }

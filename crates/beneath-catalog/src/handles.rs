@@ -118,7 +118,7 @@ impl Handles {
 
     fn keep(&self) {
         let (mut rest, mut to_review) = (0, Vec::new());
-        self.stop.repeat(PAUSE, || {
+        self.stop.repeat(|| {
             if self.short.swap(false, Ordering::Relaxed) {
                 rest = REST;
             }
@@ -132,6 +132,7 @@ impl Handles {
             self.review(&mut to_review);
             let room = self.make_room(often.iter().map(Opened::descriptors).sum());
             self.keep_open(often, room);
+            PAUSE
         });
     }
 

@@ -1,7 +1,7 @@
 //! [`Feed`]: carries revocations to the leases that live, and the right to decide from memory to this process.
 //!
-//! One thread asks the store a hundred times a second (more often if the bound is very short); whoever changes something in this process
-//! asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
+//! One thread asks the store a hundred times a second, and ten times while nobody downloads and nothing is changed (more often if the
+//! bound is very short); whoever changes something in this process asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
 //! process may decide from memory until the bound after the last question; when it does not answer, that right
 //! lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
 
@@ -45,6 +45,8 @@ pub(crate) struct Feed {
     /// Nanoseconds after `started` until which this process may rely on what it knows.
     valid_until: AtomicU64,
     passed: Mutex<Passed>,
+    /// Whether anybody asked for a decision since it was looked.
+    used: AtomicBool,
     stop: Stop,
 }
 
@@ -114,6 +116,7 @@ impl Feed {
                 revision,
                 acknowledged: revision,
             }),
+            used: AtomicBool::new(false),
             stop: Stop::default(),
         });
         feed.poll()?;
@@ -215,16 +218,25 @@ impl Feed {
         }
     }
 
-    /// Some 5 µs each time. Whoever changes something elsewhere waits for it.
-    fn pause(&self) -> Duration {
-        (self.bound / 8).clamp(Duration::from_millis(2), Duration::from_millis(10))
+    /// Somebody asks for a decision.
+    pub(crate) fn note_use(&self) {
+        // Read first: what many threads write to, all of them wait for.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever changes something elsewhere waits for it.
+    fn pause(&self, longest: Duration) -> Duration {
+        (self.bound / 8).clamp(Duration::from_millis(2), longest)
     }
 
     fn watch(self: &Arc<Self>) {
         let watched = Watched::default();
         let mut renewed = Instant::now();
         let mut complaint = Complaint::new("the catalog cannot be asked, and nothing is served without it");
-        self.stop.repeat(self.pause(), || {
+        let (mut revision, mut used) = (self.revision(), Instant::now());
+        self.stop.repeat(|| {
             let asked = self.poll();
             complaint.note(&asked, "the catalog can be asked again");
             // What is valid lapses by itself; that wakes nobody who waits for a client.
@@ -236,6 +248,14 @@ impl Feed {
                 renewed = Instant::now();
                 // If the store is busy, the next time: there is time for three.
                 let _ = links::renew(&lock(&self.connection), &self.server);
+            }
+            let was = std::mem::replace(&mut revision, self.revision());
+            if self.used.swap(false, Ordering::Relaxed) || self.registry.has_live() || revision != was {
+                used = Instant::now();
+            }
+            match used.elapsed() < IDLE_AFTER {
+                true => self.pause(IN_USE),
+                false => self.pause(IDLE),
             }
         });
     }
@@ -471,6 +491,12 @@ impl Touched {
 const NEITHER: u8 = 0;
 const WRITTEN: u8 = 1;
 const ENDED: u8 = 2;
+
+/// How often the store is asked: each time some tens of microseconds, and a wake-up of the machine.
+const IN_USE: Duration = Duration::from_millis(10);
+const IDLE: Duration = Duration::from_millis(100);
+/// How long nothing is under way, asked for or changed before that.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 const RENEW_LINKS: Duration = Duration::from_secs(15);
 

@@ -21,10 +21,10 @@ impl Stop {
         *lock(&self.asked)
     }
 
-    /// Takes a turn after each pause, the first at once, until asked to stop.
-    pub(crate) fn repeat(&self, pause: Duration, mut turn: impl FnMut()) {
+    /// Takes a turn, then pauses as long as that said, until asked to stop.
+    pub(crate) fn repeat(&self, mut turn: impl FnMut() -> Duration) {
         while !self.is_asked() {
-            turn();
+            let pause = turn();
             let going = lock(&self.asked);
             let _ = self.changed.wait_timeout_while(going, pause, |asked| !*asked);
         }

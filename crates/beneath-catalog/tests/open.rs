@@ -203,7 +203,7 @@ fn the_sibling_that_does_not_block_answers_from_memory_only() {
     };
     would_block();
     drop(place.catalog.open(&basic("ann"), &id).unwrap());
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
+    assert!(place.recall(&basic("ann"), &id).is_some());
 
     let wrong = Credentials::basic(b"ann", b"wrong");
     assert!(
@@ -241,7 +241,7 @@ fn a_token_is_its_bearers_until_it_is_revoked() {
     assert!(!format!("{token:?}").contains(token.reveal()));
 
     let lease = place.catalog.open(&bearer, &id).unwrap();
-    assert!(place.catalog.try_open(&bearer, &id).is_some());
+    assert!(place.recall(&bearer, &id).is_some());
     let _ = place.operator().revoke_token(token.reveal()).unwrap();
     assert!(lease.still_held().is_err());
     assert_eq!(

@@ -91,10 +91,7 @@ fn however_many_ask_for_content_that_has_to_be_read_it_is_read_once_and_few_wait
         }
     });
     assert!(busy.into_inner() >= MANY - 1 - 16, "the others did not wait");
-    assert!(
-        place.catalog.try_open(&basic("ann"), &id).is_some(),
-        "it is known now"
-    );
+    assert!(place.recall(&basic("ann"), &id).is_some(), "it is known now");
 }
 
 #[test]

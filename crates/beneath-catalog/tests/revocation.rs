@@ -113,10 +113,7 @@ impl Scene {
     fn leases(&self, holder: Holder) -> [Lease; 2] {
         let credentials = self.credentials(holder);
         let by_store = self.place.catalog.open(&credentials, &self.id).unwrap();
-        [
-            by_store,
-            self.place.catalog.try_open(&credentials, &self.id).unwrap(),
-        ]
+        [by_store, self.place.recall(&credentials, &self.id).unwrap()]
     }
 
     fn assert_lost(&self, what: &str, holder: Holder, leases: &[Lease]) {
@@ -200,7 +197,7 @@ fn a_right_ends_by_the_clock_without_any_write() {
             .unwrap(),
     );
     let lease = place.catalog.open(&basic("ann"), &id).unwrap();
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
+    assert!(place.recall(&basic("ann"), &id).is_some());
     assert!(lease.still_held().is_ok());
     while SystemTime::now() < until + Duration::from_millis(5) {
         std::thread::sleep(Duration::from_millis(5));
@@ -227,7 +224,7 @@ fn a_token_ends_by_the_clock_and_with_it_what_was_given_for_it() {
     let lease = place.catalog.open(&bearer, &id).unwrap();
     let (call, called) = std::sync::mpsc::channel();
     lease.on_fall(move || call.send(()).unwrap());
-    assert!(place.catalog.try_open(&bearer, &id).is_some());
+    assert!(place.recall(&bearer, &id).is_some());
     assert!(lease.still_held().is_ok());
     called.recv_timeout(ttl + Duration::from_secs(1)).unwrap();
     assert!(lease.still_held().is_err());
@@ -335,7 +332,7 @@ fn a_server_that_was_given_up_registers_again_before_it_decides_from_memory() {
     assert_eq!(servers(), 1);
     foreign.execute("DELETE FROM servers", []).unwrap();
     eventually("it registers again", || servers() == 1);
-    assert!(place.catalog.try_open(&basic("ann"), &id).is_some());
+    assert!(place.recall(&basic("ann"), &id).is_some());
     drop(place.catalog);
     assert_eq!(servers(), 0, "whoever stops takes its leave");
 }
@@ -412,7 +409,7 @@ fn what_was_remembered_of_somebody_does_not_come_back_with_them() {
     let id = place.publish("a", &["user:ann"]);
     let (old, new) = (basic("ann"), Credentials::basic(b"ann", b"another"));
     drop(place.catalog.open(&old, &id).unwrap());
-    drop(place.catalog.try_open(&old, &id).unwrap());
+    drop(place.recall(&old, &id).unwrap());
     drop(
         place
             .operator()
@@ -420,7 +417,7 @@ fn what_was_remembered_of_somebody_does_not_come_back_with_them() {
             .unwrap(),
     );
     drop(place.catalog.open(&new, &id).unwrap());
-    drop(place.catalog.try_open(&new, &id).unwrap());
+    drop(place.recall(&new, &id).unwrap());
     // The memory knows ann and this file again, but not by that password.
     assert!(place.catalog.try_open(&old, &id).is_none());
     assert_eq!(
@@ -442,7 +439,7 @@ fn a_change_is_forgotten_where_it_touches_and_nowhere_else() {
     drop(place.catalog.open(&basic("ann"), &kept).unwrap());
     drop(place.catalog.open(&basic("bob"), &other).unwrap());
     let operator = place.operator();
-    let remembers = |who: &str, id: &FileId| place.catalog.try_open(&basic(who), id).is_some();
+    let remembers = |who: &str, id: &FileId| place.recall(&basic(who), id).is_some();
     let later = Some(SystemTime::now() + Duration::from_secs(600));
     type Act<'a> = (&'a str, &'a dyn Fn());
     let acts: [Act<'_>; 6] = [

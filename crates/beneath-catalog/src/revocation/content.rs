@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use beneath::File;
 
-use super::{Feed, Right};
+use super::{Feed, IN_USE, Right};
 use crate::refusal::Reason;
 use crate::store::lock;
 
@@ -89,7 +89,7 @@ fn look_at_all(feed: &Weak<Feed>, device: u64) {
                 .is_some_and(|pinned| pinned.device == device)
         };
         let there = feed.registry.live(is_there);
-        let pause = feed.pause();
+        let pause = feed.pause(IN_USE);
         idle = if there.is_empty() {
             idle + pause
         } else {

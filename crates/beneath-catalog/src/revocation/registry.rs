@@ -82,6 +82,10 @@ impl<M, R> Registry<M, R> {
         wanted.map(|(_, right)| Arc::clone(right)).collect()
     }
 
+    pub(crate) fn has_live(&self) -> bool {
+        !lock(&self.live).is_empty()
+    }
+
     /// Passes a change. One at a time: the caller holds a lock of its own. If judging fails the change is not
     /// finished, memory answers nothing that could be registered, and the caller passes it again.
     pub(crate) fn pass<F, E>(

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use beneath::{RelPath, Root, ambient_authority};
 use beneath_catalog::{
-    AdminErrorKind, Administration, Catalog, Credentials, FileId, GroupName, Options, Password, Publication,
-    Role, RootName, StoreUrl, Subject, UserName,
+    AdminErrorKind, Administration, Catalog, Credentials, FileId, GroupName, Lease, Options, Password,
+    Publication, Role, RootName, StoreUrl, Subject, UserName,
 };
 
 /// The directory `files` is the root called `files`; the catalog lies beside it.
@@ -78,6 +78,17 @@ impl Place {
             publication = publication.to(self::subject(subject), None);
         }
         *self.operator().publish(&publication).unwrap().value().id()
+    }
+
+    /// What memory gives. Asked again, for the kernel does not always find at once what it has in memory (openat2(2), EAGAIN).
+    pub fn recall(&self, credentials: &Credentials, id: &FileId) -> Option<Lease> {
+        (0..20).find_map(|_| {
+            let recalled = self.catalog.try_open(credentials, id);
+            if recalled.is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            recalled
+        })
     }
 
     /// A fresh token of somebody.
