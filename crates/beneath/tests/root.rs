@@ -312,7 +312,7 @@ fn an_open_file_tells_that_it_was_written_to_also_if_its_mtime_is_put_back() {
     assert_eq!(read(&file).unwrap(), b"above");
     assert_eq!(file.was_changed(), Ok(false));
     // Longer than any tick of the clock that files go by.
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(20));
     let writing = std::fs::File::options()
         .write(true)
         .open(folder.path().join("f"))
