@@ -95,7 +95,7 @@ struct Offer {
 
 impl DirectBody {
     /// The file of an answer to a request that was not HEAD, for a transport to send in the place of the body, which it keeps until then;
-    /// none if the answer was not [`direct`], a layer changed it, or its body was read. To be asked once, when the
+    /// none if the answer was not [`direct`], a layer changed it, or its body was read or dropped. To be asked once, when the
     /// answer has passed all layers.
     pub fn take<B>(response: &mut Response<B>) -> Option<FileBody> {
         let offer: Offer = response.extensions_mut().remove()?;
@@ -140,6 +140,16 @@ impl Body for DirectBody {
             Place::Here(body) => body.size_hint(),
             Place::Offered(offered) => lock(offered).as_ref().map_or_else(SizeHint::new, Body::size_hint),
             Place::Gone => SizeHint::new(),
+        }
+    }
+}
+
+/// What was dropped unread is withheld: a layer has put another body in its place, and nobody may have the file any more.
+impl Drop for DirectBody {
+    fn drop(&mut self) {
+        if let Place::Offered(offered) = &self.0 {
+            let withheld = lock(offered).take();
+            drop(withheld);
         }
     }
 }
