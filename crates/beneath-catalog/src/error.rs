@@ -154,10 +154,11 @@ impl AdminError {
         }
     }
 
-    /// That it is this part of this grant of a publication.
+    /// That it is this part of this grant of a publication, if it is for what was asked and not for who had to answer.
     pub(crate) fn of_grant(self, at: usize, part: &'static str) -> Self {
+        let is_asked = matches!(self.kind, AdminErrorKind::Invalid | AdminErrorKind::NotFound);
         Self {
-            grant: Some((at, part)),
+            grant: is_asked.then_some((at, part)),
             ..self
         }
     }
@@ -201,5 +202,21 @@ impl std::error::Error for AdminError {}
 impl From<getrandom::Error> for AdminError {
     fn from(error: getrandom::Error) -> Self {
         Self::new(AdminErrorKind::Unavailable, format!("no randomness: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_at_fault_for_what_it_says_and_not_for_a_store_that_fails() {
+        let grant = |kind| AdminError::new(kind, "").of_grant(1, "subject").grant();
+        for kind in [AdminErrorKind::Invalid, AdminErrorKind::NotFound] {
+            assert_eq!(grant(kind), Some((1, "subject")));
+        }
+        for kind in [AdminErrorKind::Busy, AdminErrorKind::Unavailable] {
+            assert_eq!(grant(kind), None, "{kind:?}");
+        }
     }
 }
