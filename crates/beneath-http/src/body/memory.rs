@@ -49,11 +49,12 @@ impl Stretch {
 /// How far apart the bytes are that are tried. The kernel reads ahead, and gives back, much at a time.
 const TRIED_EVERY: usize = 256 * 1024;
 
-/// Up to this length, in bytes, the first byte stands for all.
+/// Up to this length, in bytes, the first byte stands for all, but not where it is a piece of more: these end where a socket was full, and
+/// what was read ahead ends somewhere else.
 const TRIED_ONCE: u64 = 64 * 1024;
 
 /// A sample, or what one said a moment ago. Where it is wrong, this thread waits for the disk for once.
-pub(super) fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
+pub(super) fn is_in_memory(file: &File, offset: u64, count: u64, is_piece: bool) -> bool {
     let identity = file.metadata().identity();
     let stretch = Stretch {
         device: identity.device(),
@@ -66,7 +67,7 @@ pub(super) fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
         if found.has(&stretch, now) {
             return true;
         }
-        let is_found = is_found(file, offset, count);
+        let is_found = is_found(file, offset, count, is_piece);
         if is_found {
             found.note(stretch, now);
         }
@@ -74,11 +75,11 @@ pub(super) fn is_in_memory(file: &File, offset: u64, count: u64) -> bool {
     })
 }
 
-fn is_found(file: &File, offset: u64, count: u64) -> bool {
+fn is_found(file: &File, offset: u64, count: u64, is_piece: bool) -> bool {
     let last = offset + count.saturating_sub(1);
     let tried = (offset..last).step_by(TRIED_EVERY);
     tried
-        .chain((count == 1 || count > TRIED_ONCE).then_some(last))
+        .chain((count == 1 || count > TRIED_ONCE || is_piece).then_some(last))
         .all(|at| {
             let read = file.try_read_at(&mut [0], at);
             // The end of a file that was cut, or a failing disk, is noticed by whoever sends.

@@ -55,6 +55,8 @@ pub struct FileSlice {
     len: u64,
     doubt: OnDoubt,
     is_last: bool,
+    /// Some of it has left.
+    is_begun: bool,
     warming: Option<Pending<()>>,
     /// The next bytes were read on purpose just now.
     is_warm: bool,
@@ -96,6 +98,7 @@ impl FileSlice {
             len,
             doubt,
             is_last,
+            is_begun: false,
             warming: None,
             is_warm: false,
         }
@@ -128,6 +131,7 @@ impl FileSlice {
         let bytes = bytes.min(self.len);
         self.offset += bytes;
         self.len -= bytes;
+        self.is_begun = true;
         self.is_warm = false;
         self.source.sent(bytes);
         if self.is_last && self.len == 0 {
@@ -169,7 +173,8 @@ impl FileSlice {
                 warmed?;
                 self.is_warm = true;
             }
-            if self.is_warm || is_in_memory(self.source.file(), self.offset, count as u64) {
+            let is_piece = self.is_begun || (count as u64) < self.len;
+            if self.is_warm || is_in_memory(self.source.file(), self.offset, count as u64, is_piece) {
                 return Poll::Ready(Ok(()));
             }
             let (source, offset) = (Arc::clone(&self.source), self.offset);
