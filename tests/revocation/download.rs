@@ -33,9 +33,13 @@ impl Download {
         }
     }
 
-    /// More of it, a second at most for each 64 MB; `None` if no more comes.
+    /// More of it, a second at most for each 64 MB; `None` if no more comes. What lies here when the connection is gone already
+    /// came before that, however late a busy machine lets this look.
     pub fn more(&mut self) -> Option<Instant> {
         assert!(self.begun.elapsed() < PATIENCE, "nobody cuts it");
+        if self.stream.take_error().unwrap().is_some() {
+            return None;
+        }
         let mut piece = [0; PIECE];
         let came = match self.stream.read(&mut piece) {
             Ok(read @ 1..) => {
