@@ -95,8 +95,8 @@ impl Options {
     }
 
     /// How many calls may wait for one file system at once, to open a file or to see whether its content is what was published: 64 by
-    /// default; the next is told to come back. With more threads than that for all of them, one that hangs keeps nobody
-    /// from another.
+    /// default; the next is told to come back, if there are roots on others. With more threads than that for all of them, one
+    /// that hangs keeps nobody from another.
     #[must_use]
     pub const fn opens_at_once(mut self, calls: usize) -> Self {
         self.opens_at_once = calls;

@@ -1,7 +1,7 @@
 //! [`Roots`]: the directories that files are published from, and how many may wait for each of their file systems.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use beneath::{Error, Root};
@@ -15,6 +15,8 @@ pub(crate) struct Roots {
     served: RwLock<HashMap<RootName, Arc<Served>, RandomState>>,
     /// How many may wait for one file system.
     at_once: usize,
+    /// They are on more than one.
+    several: Arc<AtomicBool>,
 }
 
 /// A root, and who waits for what it is on.
@@ -24,6 +26,7 @@ pub(crate) struct Served {
     /// Those of all roots on the same.
     waiting: Arc<AtomicUsize>,
     at_once: usize,
+    several: Arc<AtomicBool>,
 }
 
 /// For as long as this is there, somebody may wait for the file system.
@@ -37,6 +40,7 @@ impl Roots {
         let this = Self {
             served: RwLock::default(),
             at_once,
+            several: Arc::default(),
         };
         for (name, root) in roots {
             this.set(name, root)?;
@@ -55,8 +59,11 @@ impl Roots {
             device,
             waiting,
             at_once: self.at_once,
+            several: Arc::clone(&self.several),
         };
         let before = served.insert(name, Arc::new(now));
+        let several = served.values().any(|served| served.device != device);
+        self.several.store(several, Ordering::Relaxed);
         Ok(before.map(|before| Arc::clone(&before.root)))
     }
 
@@ -71,10 +78,12 @@ impl Roots {
 }
 
 impl Served {
-    /// To be had before waiting: one file system that hangs does not take all threads there are.
+    /// To be had before waiting: one file system that hangs does not take all threads there are from the others. Where there are no
+    /// others nobody is told to come back who could have waited.
     pub(crate) fn turn(&self) -> Result<Turn<'_>, Refusal> {
         let turn = Turn(&self.waiting);
-        match self.waiting.fetch_add(1, Ordering::Relaxed) < self.at_once {
+        let has_turn = self.waiting.fetch_add(1, Ordering::Relaxed) < self.at_once;
+        match has_turn || !self.several.load(Ordering::Relaxed) {
             true => Ok(turn),
             false => Err(Refusal::busy(Reason::FileSystemBusy)),
         }
@@ -93,6 +102,25 @@ mod tests {
 
     use super::*;
     use crate::refusal::RefusalKind;
+
+    #[test]
+    fn where_there_is_one_file_system_there_is_nobody_to_be_kept_from_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = |path: &std::path::Path| Arc::new(Root::open_ambient(path, ambient_authority()).unwrap());
+        let [here, other]: [RootName; 2] = ["here", "other"].map(|name| name.parse().unwrap());
+        let places = [
+            (here.clone(), root(directory.path())),
+            (other.clone(), root(directory.path())),
+        ];
+        let roots = Roots::new(places, 1).unwrap();
+        let served = roots.get(&here).unwrap();
+        let _turns = [served.turn().unwrap(), served.turn().unwrap()];
+        roots.set(other.clone(), root("/proc".as_ref())).unwrap();
+        assert!(served.turn().is_err(), "there is another");
+        assert!(roots.get(&other).unwrap().turn().is_ok());
+        roots.set(other, root(directory.path())).unwrap();
+        assert!(served.turn().is_ok(), "there is none any more");
+    }
 
     #[test]
     fn roots_on_one_file_system_share_its_turns_and_no_other_has_to_wait() {
