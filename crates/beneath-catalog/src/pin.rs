@@ -26,10 +26,19 @@ pub(crate) struct Pins {
 struct Digests {
     known: HashMap<State, [u8; 32]>,
     being_read: HashSet<State>,
-    waiting: usize,
+    /// The file system that each of those who wait waits for.
+    waiting: Vec<u64>,
 }
 
 impl Digests {
+    /// How many wait for the file system that it is on.
+    fn waiting_for(&self, state: &State) -> usize {
+        self.waiting
+            .iter()
+            .filter(|&&device| device == state.0.device())
+            .count()
+    }
+
     /// Nobody reads it, and few what else is there.
     fn has_turn(&self, state: &State) -> bool {
         let same = |other: &&State| other.0.device() == state.0.device();
@@ -46,7 +55,7 @@ struct Reading<'a>(&'a Pins, State);
 /// How many files of one file system are read at once. Each may be large, and whoever asks may be gone.
 const READ_AT_ONCE: usize = 4;
 
-/// How many wait for what is being read, and for how long (twice, where memory had decided): each takes a thread.
+/// How many wait for what is being read of one file system, and for how long (twice, where memory had decided): each takes a thread.
 const WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -133,15 +142,18 @@ impl Pins {
                 break;
             }
             let left = PATIENCE.saturating_sub(since.elapsed());
-            if left.is_zero() || digests.waiting >= WAITING {
+            if left.is_zero() || digests.waiting_for(&state) >= WAITING {
                 return Err(Refusal::busy(Reason::BeingRead));
             }
-            digests.waiting += 1;
+            digests.waiting.push(state.0.device());
             digests = match self.read.wait_timeout(digests, left) {
                 Ok((digests, _)) => digests,
                 Err(poisoned) => poisoned.into_inner().0,
             };
-            digests.waiting -= 1;
+            let mut waiting = digests.waiting.iter();
+            if let Some(place) = waiting.position(|&device| device == state.0.device()) {
+                digests.waiting.swap_remove(place);
+            }
         }
         digests.being_read.insert(state);
         Ok(Err(Reading(self, state)))
@@ -251,4 +263,44 @@ fn identity_bytes(identity: &Identity) -> Vec<u8> {
         bytes.extend(birth.nanoseconds().to_le_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use beneath::ambient_authority;
+
+    use super::*;
+
+    fn state_of(directory: &str, name: &str) -> State {
+        let root = Root::open_ambient(directory, ambient_authority()).unwrap();
+        let file = root.open(&RelPath::parse(name).unwrap()).unwrap();
+        (*file.metadata().identity(), *file.metadata().version())
+    }
+
+    #[test]
+    fn who_waits_for_one_file_system_takes_nobodys_place_on_another() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "x").unwrap();
+        let hangs = state_of(directory.path().to_str().unwrap(), "file");
+        let other = state_of("/proc", "version");
+        let pins = Pins::default();
+        let ask = |state| pins.known_or_mine(state, Patience::MayRead);
+        let [_hanging, reading] = [hangs, other].map(|state| ask(state).unwrap().unwrap_err());
+        lock(&pins.digests).waiting = vec![hangs.0.device(); WAITING];
+        assert!(ask(hangs).is_err(), "there is no place left");
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| ask(other).is_ok());
+            while waits_for(&pins, &other) == 0 && !waits.is_finished() {
+                std::thread::yield_now();
+            }
+            drop(reading);
+            assert!(waits.join().unwrap(), "it waits for what is read elsewhere");
+        });
+        assert_eq!(waits_for(&pins, &other), 0);
+        assert_eq!(waits_for(&pins, &hangs), WAITING);
+    }
+
+    fn waits_for(pins: &Pins, state: &State) -> usize {
+        lock(&pins.digests).waiting_for(state)
+    }
 }
