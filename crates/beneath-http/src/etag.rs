@@ -65,7 +65,7 @@ impl EntityTag {
 
     /// Reads a tag as it stands in a header field, `"…"` or `W/"…"`; `None` if it is not one, or longer than 47 bytes.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (_, rest) = Candidate::parse(text)?;
+        let (_, rest) = EntityTagRef::parse(text)?;
         if !rest.is_empty() {
             return None;
         }
@@ -87,12 +87,12 @@ impl EntityTag {
     }
 
     /// The strong comparison: both strong, and the same.
-    pub(crate) fn matches_strongly(&self, other: Candidate<'_>) -> bool {
+    pub(crate) fn matches_strongly(&self, other: EntityTagRef<'_>) -> bool {
         !self.is_weak() && !other.weak && self.opaque() == other.opaque
     }
 
     /// The weak comparison: the same, be they weak or strong.
-    pub(crate) fn matches_weakly(&self, other: Candidate<'_>) -> bool {
+    pub(crate) fn matches_weakly(&self, other: EntityTagRef<'_>) -> bool {
         self.opaque() == other.opaque
     }
 
@@ -138,15 +138,25 @@ impl fmt::Debug for EntityTag {
     }
 }
 
-/// An entity tag of a request, borrowed from its field.
+/// An entity tag of a request, of any length, borrowed from its field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate<'a> {
+pub struct EntityTagRef<'a> {
     weak: bool,
     /// With its quotes.
     opaque: &'a [u8],
 }
 
-impl<'a> Candidate<'a> {
+impl<'a> EntityTagRef<'a> {
+    /// Whether it does not promise that bytes are equal, only meaning.
+    pub const fn is_weak(&self) -> bool {
+        self.weak
+    }
+
+    /// What stands between the quotes: all that the weak comparison goes by (RFC 9110 §8.8.3.2).
+    pub fn opaque(&self) -> &'a [u8] {
+        &self.opaque[1..self.opaque.len() - 1]
+    }
+
     /// Reads one tag at the start of `text` and returns what follows. There is no escaping within the quotes, and
     /// commas are ordinary characters there.
     pub(crate) fn parse(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
@@ -190,10 +200,10 @@ mod tests {
 
     #[test]
     fn a_tag_is_read_with_its_commas_and_what_follows_it() {
-        let (tag, rest) = Candidate::parse(br#"W/"a,b", "c""#).unwrap();
+        let (tag, rest) = EntityTagRef::parse(br#"W/"a,b", "c""#).unwrap();
         assert_eq!(
             tag,
-            Candidate {
+            EntityTagRef {
                 weak: true,
                 opaque: br#""a,b""#
             }
@@ -215,7 +225,12 @@ mod tests {
             b"\"a b\"",
             b"'a'",
         ] {
-            assert_eq!(Candidate::parse(text), None, "{}", String::from_utf8_lossy(text));
+            assert_eq!(
+                EntityTagRef::parse(text),
+                None,
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 
@@ -255,7 +270,7 @@ mod tests {
             (r#""1""#, r#""1""#, true, true),
         ] {
             let tag = EntityTag::parse(one.as_bytes()).unwrap();
-            let (candidate, _) = Candidate::parse(other.as_bytes()).unwrap();
+            let (candidate, _) = EntityTagRef::parse(other.as_bytes()).unwrap();
             assert_eq!(tag.matches_strongly(candidate), strong, "{one} {other}");
             assert_eq!(tag.matches_weakly(candidate), weak, "{one} {other}");
         }

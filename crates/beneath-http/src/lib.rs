@@ -62,7 +62,7 @@
 //! | §8.8.2.1 Last-Modified | [`plan::Representation::new`] | never later than Date; left out before 1970 |
 //! | §8.8.3.2 comparison | `etag.rs` | strong and weak, by the table of the RFC |
 //! | §9.3.1 GET, §9.3.2 HEAD | [`FileResponse::respond`] | one code path; HEAD sends the same fields and no content |
-//! | §13.1.1 If-Match, §13.1.2 If-None-Match | `conditional.rs` | lists, commas within quotes, `*`, several lines |
+//! | §13.1.1 If-Match, §13.1.2 If-None-Match | [`TagCondition`] | lists, commas within quotes, `*`, several lines |
 //! | §13.1.3 If-Modified-Since, §13.1.4 If-Unmodified-Since | `conditional.rs` | ignored beside their tag form, if no date, or repeated |
 //! | §13.1.5 If-Range | `conditional.rs` | the current strong tag, or the exact date if strong; all else gets the whole |
 //! | §13.2.2 precedence | [`plan::plan()`] | 412, then 304, then 206 and 416 |
@@ -109,9 +109,10 @@ mod validators;
 
 pub use bare_ranges::BareRanges;
 pub use body::{BLOCKING_READS, BodyError, BodyErrorKind, FileBody, FileSlice, Next, Segment, SegmentBody};
+pub use conditional::{EntityTags, TagCondition};
 pub use direct::{DirectBody, direct};
 pub use disposition::Disposition;
-pub use etag::EntityTag;
+pub use etag::{EntityTag, EntityTagRef};
 pub use media_type::{InvalidMediaType, MediaType};
 pub use name::Name;
 pub use open::open;

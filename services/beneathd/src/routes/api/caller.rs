@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use beneath_catalog::{AdminError, Administration, Change, Credentials, Principal};
 use beneath_serve::Peer;
-use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, ORIGIN};
+use http::header::{HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
@@ -70,7 +70,7 @@ impl FromRequestParts<Arc<Service>> for Editor {
                 return Err(Problem::parameter(name, "a change goes by If-Match only"));
             }
         }
-        let if_match = IfMatch::parse(&parts.headers.get_all(IF_MATCH))?;
+        let if_match = IfMatch::parse(&parts.headers)?;
         Ok(Self { principal, if_match })
     }
 }

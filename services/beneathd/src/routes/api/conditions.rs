@@ -5,39 +5,38 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use beneath_catalog::Administration;
-use http::HeaderValue;
-use http::header::{GetAll, IF_NONE_MATCH};
+use beneath_http::{EntityTagRef, TagCondition};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 use crate::rejection::Problem;
 use crate::service::Service;
 
-/// An entity tag (§8.8.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    opaque: String,
-    weak: bool,
-}
-
-/// Any state of the resource, or one of these.
+/// The entity tag (§8.8.3) of a resource, always a strong one: what stands between its quotes.
 #[derive(Debug)]
-enum Tags {
-    Any,
-    These(Vec<Tag>),
-}
+pub(super) struct Tag(String);
 
 /// In which state something has to be for a change to be made.
 #[derive(Debug)]
-pub(super) struct IfMatch(Tags);
+pub(super) enum IfMatch {
+    Any,
+    Versions(Vec<u64>),
+}
 
 /// Which states of a resource the client has. What cannot be read is not there: then the client gets what there is.
 #[derive(Debug)]
-pub(super) struct IfNoneMatch(Option<Tags>);
+pub(super) enum IfNoneMatch {
+    None,
+    Any,
+    /// What stands between the quotes of each tag.
+    OneOf(Vec<Vec<u8>>),
+}
 
 impl Tag {
     /// `opaque` must be characters of a tag; those that are made here are numbers and base64url.
     pub(super) const fn strong(opaque: String) -> Self {
-        Self { opaque, weak: false }
+        Self(opaque)
     }
 
     /// The tag of a published file as it is shown to whoever manages it, of a user, or of a group.
@@ -46,48 +45,54 @@ impl Tag {
     }
 
     pub(super) fn to_header_value(&self) -> HeaderValue {
-        HeaderValue::try_from(format!("\"{}\"", self.opaque)).unwrap_or(HeaderValue::from_static("\"\""))
-    }
-
-    /// The version that a strong tag names. Nothing has the version 0.
-    fn version(&self) -> u64 {
-        match self.opaque.parse() {
-            Ok(version) if !self.weak && Self::strong(format!("{version}")) == *self => version,
-            _ => 0,
-        }
+        HeaderValue::try_from(format!("\"{}\"", self.0)).unwrap_or(HeaderValue::from_static("\"\""))
     }
 }
 
 impl IfMatch {
     /// `None` where there is no such field.
-    pub(super) fn parse(fields: &GetAll<'_, HeaderValue>) -> Result<Option<Self>, Problem> {
-        let malformed = || Problem::parameter("If-Match", "neither * nor entity tags in quotes");
-        let parsed = Tags::parse(fields).transpose();
-        match parsed {
-            Ok(None) => Ok(None),
+    pub(super) fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let tags = match TagCondition::of(headers, &IF_MATCH) {
+            None => return Ok(None),
+            Some(TagCondition::Any) => return Ok(Some(Self::Any)),
+            Some(TagCondition::OneOf(tags)) => tags,
+        };
+        match tags.map(|tag| tag.map(version)).collect::<Option<Vec<_>>>() {
             // A list without tags matches nothing, and nobody sends one on purpose.
-            Ok(Some(Tags::These(tags))) if tags.is_empty() => Err(malformed()),
-            Ok(Some(tags)) => Ok(Some(Self(tags))),
-            Err(Malformed) => Err(malformed()),
+            Some(versions) if !versions.is_empty() => Ok(Some(Self::Versions(versions))),
+            _ => Err(Problem::parameter(
+                "If-Match",
+                "neither * nor entity tags in quotes",
+            )),
         }
     }
 
     /// Lets changes be made only in the states that were named.
     pub(super) fn require(self, administration: Administration<'_>) -> Administration<'_> {
-        match self.0 {
-            Tags::Any => administration,
-            Tags::These(tags) => administration.at_version(tags.iter().map(Tag::version)),
+        match self {
+            Self::Any => administration,
+            Self::Versions(versions) => administration.at_version(versions),
         }
+    }
+}
+
+/// The version that a strong tag names. Nothing has the version 0.
+fn version(tag: EntityTagRef<'_>) -> u64 {
+    let opaque = str::from_utf8(tag.opaque()).unwrap_or_default();
+    match opaque.parse::<u64>() {
+        // One spelling only.
+        Ok(version) if !tag.is_weak() && version.to_string() == opaque => version,
+        _ => 0,
     }
 }
 
 impl IfNoneMatch {
     /// The weak comparison (§13.1.2).
     pub(super) fn is_met_by(&self, tag: &Tag) -> bool {
-        match &self.0 {
-            None => false,
-            Some(Tags::Any) => true,
-            Some(Tags::These(tags)) => tags.iter().any(|one| one.opaque == tag.opaque),
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::OneOf(tags) => tags.iter().any(|opaque| *opaque == tag.0.as_bytes()),
         }
     }
 }
@@ -96,61 +101,14 @@ impl FromRequestParts<Arc<Service>> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, Infallible> {
-        let fields = parts.headers.get_all(IF_NONE_MATCH);
-        Ok(Self(Tags::parse(&fields).and_then(Result::ok)))
-    }
-}
-
-/// What is not of the grammar.
-struct Malformed;
-
-impl Tags {
-    fn parse(fields: &GetAll<'_, HeaderValue>) -> Option<Result<Self, Malformed>> {
-        let fields: Vec<_> = fields.iter().collect();
-        match fields.as_slice() {
-            [] => None,
-            [field] if field.as_bytes().trim_ascii() == b"*" => Some(Ok(Self::Any)),
-            fields => {
-                let tags = fields.iter().map(|field| tags(field.as_bytes()));
-                let tags = tags.collect::<Result<Vec<_>, _>>();
-                Some(tags.map(|tags| Self::These(tags.concat())))
-            }
-        }
-    }
-}
-
-/// `entity-tag *( OWS "," OWS entity-tag )`, with the empty elements that §5.6.1.2 lets a recipient skip.
-fn tags(mut text: &[u8]) -> Result<Vec<Tag>, Malformed> {
-    let mut tags = Vec::new();
-    loop {
-        text = text.trim_ascii_start();
-        while let [b',', rest @ ..] = text {
-            text = rest.trim_ascii_start();
-        }
-        if text.is_empty() {
-            return Ok(tags);
-        }
-        let (weak, rest) = match text {
-            [b'W', b'/', rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
-        let [b'"', rest @ ..] = rest else {
-            return Err(Malformed);
-        };
-        let end = rest.iter().position(|&byte| byte == b'"').ok_or(Malformed)?;
-        let (opaque, rest) = rest.split_at(end);
-        if !opaque
-            .iter()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..))
-        {
-            return Err(Malformed);
-        }
-        let opaque = String::from_utf8_lossy(opaque).into_owned();
-        tags.push(Tag { opaque, weak });
-        text = rest[1..].trim_ascii_start();
-        if !matches!(text, [] | [b',', ..]) {
-            return Err(Malformed);
-        }
+        Ok(match TagCondition::of(&parts.headers, &IF_NONE_MATCH) {
+            None => Self::None,
+            Some(TagCondition::Any) => Self::Any,
+            Some(TagCondition::OneOf(tags)) => tags
+                .map(|tag| tag.map(|tag| tag.opaque().to_vec()))
+                .collect::<Option<_>>()
+                .map_or(Self::None, Self::OneOf),
+        })
     }
 }
 
@@ -159,43 +117,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_tags_are_read_and_nothing_else() {
-        let opaque = |text: &[u8]| -> Option<Vec<(String, bool)>> {
-            let tags = tags(text).ok()?;
-            Some(tags.into_iter().map(|tag| (tag.opaque, tag.weak)).collect())
-        };
-        let tag = |text: &str, weak| (text.to_owned(), weak);
-        assert_eq!(opaque(b"\"1\""), Some(vec![tag("1", false)]));
-        assert_eq!(
-            opaque(b"W/\"a,b\" , ,\"2\","),
-            Some(vec![tag("a,b", true), tag("2", false)])
-        );
-        assert_eq!(opaque(b""), Some(vec![]));
-        for text in [
-            &b"1"[..],
-            b"\"1",
-            b"w/\"1\"",
-            b"\"1\" \"2\"",
-            b"\"a b\"",
-            b"W/",
-            b"*, \"1\"",
-            b"\"\x7f\"",
+    fn only_the_one_spelling_of_a_version_names_it() {
+        for (text, named) in [
+            ("\"7\"", 7),
+            ("W/\"7\"", 0),
+            ("\"07\"", 0),
+            ("\"+7\"", 0),
+            ("\"x\"", 0),
         ] {
-            assert_eq!(opaque(text), None, "{}", text.escape_ascii());
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(text))]);
+            match IfMatch::parse(&headers) {
+                Ok(Some(IfMatch::Versions(versions))) => assert_eq!(versions, [named], "{text}"),
+                other => panic!("{text}: {}", other.is_ok()),
+            }
         }
     }
 
     #[test]
-    fn only_the_one_spelling_of_a_version_names_it() {
-        for (opaque, weak, version) in [
-            ("7", false, 7),
-            ("7", true, 0),
-            ("07", false, 0),
-            ("+7", false, 0),
-            ("x", false, 0),
-        ] {
-            let opaque = opaque.to_owned();
-            assert_eq!(Tag { opaque, weak }.version(), version);
+    fn an_if_match_of_no_tags_or_of_something_else_is_malformed() {
+        for text in ["", ",", "7", "\"7\" \"8\"", "*, \"7\"", "\"7\", 8"] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(text))]);
+            assert!(IfMatch::parse(&headers).is_err(), "{text}");
         }
     }
 }
