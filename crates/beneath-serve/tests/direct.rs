@@ -112,7 +112,7 @@ impl Site {
     /// is that byte it reads: what was sent were pages of the file.
     fn read_after_overwriting(&self, address: SocketAddr, path: &str) -> (String, Vec<u8>, bool) {
         let before = self.left.load(Ordering::SeqCst);
-        let mut client = connect(address);
+        let mut client = Client::connect(address);
         client.send(get_of(path));
         self.await_left(before + 1);
         let file = std::fs::File::options()
@@ -143,10 +143,6 @@ fn rest(file: &std::fs::File) {
         .unwrap();
     // What was changed in this very tick of the clock is read when that is over.
     std::thread::sleep(Duration::from_millis(25));
-}
-
-fn connect(address: SocketAddr) -> Client {
-    Client::new(std::net::TcpStream::connect(address).unwrap())
 }
 
 fn get_of(path: &str) -> String {
@@ -208,7 +204,7 @@ fn a_layer_that_changes_the_bytes_and_says_so_gets_them() {
         response
     };
     let app = site.app().layer(map_response(encode)).layer(map_response(say));
-    let mut client = connect(site.serve(app));
+    let mut client = Client::connect(site.serve(app));
     client.send(get_of("direct"));
     let (head, body) = answer(&mut client);
     assert!(head.contains("content-encoding: inverted\r\n"), "{head}");
@@ -223,7 +219,7 @@ fn a_layer_that_answers_otherwise_is_not_overruled() {
         *response.status_mut() = http::StatusCode::FORBIDDEN;
         response.map(|_| Body::empty())
     };
-    let mut client = connect(site.serve(site.app().layer(map_response(refuse))));
+    let mut client = Client::connect(site.serve(site.app().layer(map_response(refuse))));
     client.send(get_of("direct"));
     let (head, body) = answer(&mut client);
     assert!(head.starts_with("http/1.1 403 "), "{head}");
@@ -235,7 +231,7 @@ fn a_layer_that_puts_another_body_in_its_place_is_not_overruled() {
     let site = Site::new();
     // The head may be as it was: what is withheld, or comes out of a cache, can be as long as the file.
     let replace = async |response: Response| response.map(|_| Body::from(vec![b'?'; LEN]));
-    let mut client = connect(site.serve(site.app().layer(map_response(replace))));
+    let mut client = Client::connect(site.serve(site.app().layer(map_response(replace))));
     client.send(get_of("direct"));
     let (head, body) = answer(&mut client);
     assert!(head.contains("content-length: 65536\r\n"), "{head}");
@@ -255,7 +251,7 @@ fn a_layer_that_reads_the_body_reads_the_file() {
         response.headers_mut().remove("content-length");
         response
     };
-    let mut client = connect(site.serve(app.layer(map_response(shorten))));
+    let mut client = Client::connect(site.serve(app.layer(map_response(shorten))));
     client.send(get_of("direct"));
     let (_, body) = answer(&mut client);
     assert_eq!(body, site.content[..10]);
@@ -275,7 +271,7 @@ fn an_answer_that_a_layer_made_of_another_never_looks_whole() {
         response.headers_mut().remove("content-length");
         response
     };
-    let mut client = connect(site.serve(site.app().layer(map_response(twice))));
+    let mut client = Client::connect(site.serve(site.app().layer(map_response(twice))));
     client.send(get_of("direct"));
     let (head, body) = answer(&mut client);
     assert!(!body.ends_with(b"0\r\n\r\n"), "an end of nothing: {head}");
@@ -292,14 +288,14 @@ fn head_has_the_fields_and_no_file() {
         direct(FileResponse::new(Counted(file, left)).respond(&request))
     };
     let address = site.serve(Router::new().route("/direct", get(forgetful)));
-    let mut client = connect(address);
+    let mut client = Client::connect(address);
     client.send("HEAD /direct HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let (head, body) = answer(&mut client);
     assert!(head.contains("content-length: 65536\r\n"), "{head}");
     assert_eq!(body, b"");
 
     // Over HTTP/2 (RFC 9113), where hyper does not see to it: SETTINGS, and HEADERS that end stream 1.
-    let mut client = connect(address);
+    let mut client = Client::connect(address);
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     client.send(frame(4, 0, 0, b""));
     client.send(frame(1, 5, 1, b"\x02\x04HEAD\x86\x04\x07/direct\x01\x01a"));
@@ -329,7 +325,7 @@ fn a_server_that_knows_nothing_of_it_sends_the_same_bytes() {
     let address = listener.local_addr().unwrap();
     let app = site.app();
     runtime.spawn(async { axum::serve(listener, app).await });
-    let mut client = connect(address);
+    let mut client = Client::connect(address);
     client.send(get_of("direct"));
     let (head, body) = answer(&mut client);
     assert!(head.starts_with("http/1.1 200 "), "{head}");
@@ -363,7 +359,7 @@ fn what_a_layer_wrapped_lives_as_long_as_the_answer() {
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_len(64 << 20).unwrap();
     rest(&file);
-    let mut client = connect(address);
+    let mut client = Client::connect(address);
     client.send(get_of("direct"));
     let mut first = [0; 1024];
     std::io::Read::read_exact(&mut client.0, &mut first).unwrap();

@@ -12,7 +12,6 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -101,7 +100,7 @@ fn without_descriptors_clients_are_turned_away_and_afterwards_served_again() {
     let address = output
         .find_map(|line| Some(line.split("listening ").nth(1)?.to_owned()))
         .unwrap();
-    let connect = || Client::new(TcpStream::connect(&address).unwrap());
+    let connect = || Client::connect(&address);
 
     // Load: 300 connections that stay open as long as they may.
     let mut load: Vec<Client> = (0..300).map(|_| connect()).collect();

@@ -103,9 +103,7 @@ fn the_control_is_that_hyper_alone_serves_heads_which_are_refused_here() {
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
     ] {
-        let answer = support::Client::new(std::net::TcpStream::connect(bare_hyper()).unwrap())
-            .send(head)
-            .response();
+        let answer = support::Client::connect(bare_hyper()).send(head).response();
         assert_eq!(status(&answer), 200, "{}", head.escape_debug());
     }
 }

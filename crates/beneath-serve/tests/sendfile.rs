@@ -189,7 +189,7 @@ impl Site {
     }
 
     fn client(&self) -> Client {
-        Client::new(std::net::TcpStream::connect(self.address).unwrap())
+        Client::connect(self.address)
     }
 
     /// One whose kernel takes little before it reads.

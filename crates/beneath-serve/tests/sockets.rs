@@ -10,7 +10,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use beneath_serve::Server;
@@ -71,7 +71,7 @@ fn sockets_that_were_handed_over_are_served_together() {
     for _ in 0..3 {
         assert!(ask_unix(&path).ends_with("Unix"));
         assert_eq!(status(&server.client().send(PEER).rest()), 200);
-        let mut other = Client::new(TcpStream::connect(second_address).unwrap());
+        let mut other = Client::connect(second_address);
         assert_eq!(status(&other.send(PEER).rest()), 200);
     }
 }

@@ -10,11 +10,11 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Reply, Stack, Tree, app, exchange, get, raw, serve_with, until_closed};
+use crate::support::{Reply, Stack, Tree, app, connect, exchange, get, raw, serve_with, until_closed};
 use beneath_serve::Limits;
 
 /// Larger than all buffers between a server and a client that does not read.
@@ -48,13 +48,6 @@ fn impatient() -> SocketAddr {
         limits.stall_timeout = Duration::from_secs(1);
         serve_with(app(&tree().root()), limits)
     })
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
 }
 
 /// Refused with 400, the connection closed, and what follows never read as a request.

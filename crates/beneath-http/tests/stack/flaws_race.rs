@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, SECRET, Stack, Tree};
+use crate::support::{SECRET, Stack, Tree, connect};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// How long each race is run, and how often the target must have been asked for: a busy machine takes longer.
@@ -73,8 +73,7 @@ fn ask_for_a_lap(addr: SocketAddr, target: &str, fields: &str, public: &str) -> 
     let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     let until = Instant::now() + LAP;
     let mut tally = Tally::default();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(addr);
     while Instant::now() < until || tally.public + tally.refused < ANSWERS {
         stream.write_all(request.as_bytes()).unwrap();
         let answer = one_answer(&mut stream);

@@ -9,12 +9,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Reply, Stack, Tree, get, h2_request, h2_with, request, until_closed};
+use crate::support::{
+    PATIENCE, Reply, Stack, Tree, connect, get, h2_request, h2_with, request, until_closed,
+};
 
 const MIB: usize = 1 << 20;
 /// Larger than all buffers between a server and a client that does not read.
@@ -355,8 +357,7 @@ fn b14_a_restored_mtime_does_not_bring_the_tag_back() {
 fn disturbed(tree: &Tree, disturb: impl FnOnce()) -> Reply {
     tree.file("x", vec![b'o'; LARGE]);
     let addr = Stack::Axum.serve(&tree.root());
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(addr);
     stream
         .write_all(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .unwrap();

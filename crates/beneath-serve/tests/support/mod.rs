@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl Running {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(TcpStream::connect(self.address).unwrap())
+        Client::connect(self.address)
     }
 
     /// Sends the shutdown signal.
@@ -89,6 +89,10 @@ impl Running {
 pub struct Client(pub TcpStream);
 
 impl Client {
+    pub fn connect(address: impl ToSocketAddrs) -> Self {
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
     pub fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -67,11 +67,17 @@ impl Reply {
     }
 }
 
-/// Sends bytes on a new connection and returns everything that comes back until the server closes.
-pub(crate) fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
-    let mut stream = TcpStream::connect(addr).unwrap();
+/// A connection on which nothing waits longer than a test may.
+pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends bytes on a new connection and returns everything that comes back until the server closes.
+pub(crate) fn exchange(addr: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut stream = connect(addr);
     // A server may answer and close before it has read everything.
     let _ = stream.write_all(request.as_ref());
     until_closed(&mut stream)

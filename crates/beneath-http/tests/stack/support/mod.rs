@@ -35,7 +35,7 @@ use beneath::{Root, ambient_authority};
 use beneath_serve::{Limits, Server};
 use tokio::net::TcpListener;
 
-pub(crate) use client::{PATIENCE, Reply, exchange, get, raw, request, until_closed};
+pub(crate) use client::{PATIENCE, Reply, connect, exchange, get, raw, request, until_closed};
 pub(crate) use h2::{h2_get, h2_request, h2_with};
 pub(crate) use tree::{SECRET, Tree};
 
