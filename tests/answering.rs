@@ -58,11 +58,6 @@ impl Shop {
     }
 }
 
-fn follow(server: SocketAddr, method: &str, link: &str, more: &str) -> http::Answer {
-    let request = format!("{method} {link} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
-    http::exchange(server, request)
-}
-
 /// Everything that is said of how to show and to keep it.
 fn said(answer: &http::Answer) -> [Option<&str>; 5] {
     [
@@ -110,7 +105,7 @@ fn a_file_is_shown_and_kept_as_its_publisher_chose_and_by_links_never_kept() {
                     "{how:?}"
                 );
             }
-            let answer = follow(shop.server(), method, &link, "");
+            let answer = http::ask(shop.server(), method, &link, "");
             assert_eq!(
                 (answer.status, said(&answer)),
                 (200, expected("private, no-store")),
@@ -131,7 +126,7 @@ fn what_could_run_script_is_saved_whatever_its_publisher_chose() {
     let link = shop.link(&id);
     for answer in [
         shop.ann.call("GET", &format!("/f/{id}"), None),
-        follow(shop.server(), "GET", &link, ""),
+        http::ask(shop.server(), "GET", &link, ""),
     ] {
         let [disposition, _, _, sniffing, policy] = said(&answer);
         assert_eq!(disposition, Some("attachment; filename=\"page.html\""));
@@ -162,7 +157,7 @@ fn what_a_browser_kept_is_good_while_it_would_be_sent_and_no_longer() {
     );
 
     let link = shop.link(&id);
-    let kept = follow(shop.server(), "GET", &link, &condition);
+    let kept = http::ask(shop.server(), "GET", &link, &condition);
     assert_eq!(
         (kept.status, kept.field("cache-control")),
         (304, Some("private, no-store"))
@@ -190,7 +185,7 @@ fn what_a_browser_kept_is_good_while_it_would_be_sent_and_no_longer() {
         (gone.status, gone.field("cache-control")),
         (404, Some("no-store"))
     );
-    assert_eq!(follow(shop.server(), "GET", &link, &condition).status, 404);
+    assert_eq!(http::ask(shop.server(), "GET", &link, &condition).status, 404);
 }
 
 /// A cache that is told that it may keep a refusal gives it to whoever may have the file.

@@ -10,14 +10,14 @@
 )]
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use beneath_tests::{Beneathd, House, http, trees};
+use beneath_tests::http::ask;
+use beneath_tests::{Beneathd, House, trees};
 use rustix::process::{Pid, Signal, kill_process};
 
 const SIZE: u64 = 12 << 20;
@@ -99,11 +99,6 @@ impl Shop {
             &self.house.path("files/large.bin"),
         );
     }
-}
-
-fn ask(server: SocketAddr, method: &str, path: &str, more: &str) -> http::Answer {
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
-    http::exchange(server, request)
 }
 
 /// Stops a program by `SIGTERM` as soon as some of what it downloads is saved.

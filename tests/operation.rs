@@ -225,11 +225,7 @@ fn a_link_for_one_download_is_not_taken_by_looking_and_gives_one() {
     let made = house.run(&["link", "create", &file.id, "--json"]);
     let made: serde_json::Value = serde_json::from_str(&made.succeeds().stdout).unwrap();
     let path = made["url"].as_str().unwrap().split_once("/l/").unwrap().1;
-    let ask = |method: &str, more: &str| {
-        let request =
-            format!("{method} /l/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
-        http::exchange(service.address(), request)
-    };
+    let ask = |method: &str, more: &str| http::ask(service.address(), method, &format!("/l/{path}"), more);
 
     assert_eq!(ask("HEAD", "").status, 200);
     let tag = ask("HEAD", "").field("etag").unwrap().to_owned();

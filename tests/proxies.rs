@@ -59,11 +59,8 @@ impl Scene {
     }
 
     fn follow(&self, forwarded_for: &str) -> u16 {
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Forwarded-For: {forwarded_for}\r\n\r\n",
-            self.link
-        );
-        http::exchange(self.address(), request).status
+        let fields = format!("X-Forwarded-For: {forwarded_for}\r\n");
+        http::ask(self.address(), "GET", &self.link, &fields).status
     }
 
     fn address(&self) -> SocketAddr {

@@ -60,9 +60,17 @@ pub fn exchange(server: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
 
 /// A GET with credentials, and more field lines that each end in CRLF.
 pub fn get(server: SocketAddr, path: &str, authorization: &str, more: &str) -> Answer {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\nConnection: close\r\n{more}\r\n"
-    );
+    ask(
+        server,
+        "GET",
+        path,
+        &format!("Authorization: {authorization}\r\n{more}"),
+    )
+}
+
+/// A request of these field lines, that each end in CRLF.
+pub fn ask(server: SocketAddr, method: &str, path: &str, fields: &str) -> Answer {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
     exchange(server, request)
 }
 
