@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, Statement};
 use super::{Millis, StoreError, revision, statement};
 use crate::administration::{Acting, AuditRecord, Cursor};
 use crate::error::AdminError;
-use crate::trail::{Actor, Happened, Object};
+use crate::trail::Happened;
 
 /// An administrative act, written down in the transaction that acts.
 pub(crate) fn act(
@@ -112,26 +112,4 @@ fn read(row: &Row<'_>) -> Result<AuditRecord, rusqlite::Error> {
         address: row.get(9)?,
         times: row.get(10)?,
     })
-}
-
-impl fmt::Display for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(id) => id.fmt(f),
-            Self::Text(text) => f.write_str(text),
-            Self::Nothing => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(name) => write!(f, "user:{name}"),
-            // What somebody typed must not break a line of a log.
-            Self::Claimed(name) => write!(f, "unproven:{:?}", &**name),
-            Self::Link(link) => write!(f, "link:{link}"),
-            Self::Unknown => f.write_str("unknown"),
-        }
-    }
 }
