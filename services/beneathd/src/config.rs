@@ -17,11 +17,11 @@ use serde::Deserialize;
 use crate::service::OPENS_AT_ONCE;
 
 /// Where a configuration file is looked for when none is named.
-pub const DEFAULT_PATHS: [&str; 2] = ["beneathd.toml", "/etc/beneath/beneathd.toml"];
+const DEFAULT_PATHS: [&str; 2] = ["beneathd.toml", "/etc/beneath/beneathd.toml"];
 
 /// The configuration, with every text parsed and every relative path made absolute by the file's own folder.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
     pub(crate) catalog: StoreUrl,
@@ -50,7 +50,7 @@ pub(crate) struct TlsConfig {
 
 /// What is wrong with a configuration: all of it at once, each line naming the key and what to do.
 #[derive(Debug)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     file: PathBuf,
     problems: Vec<String>,
 }
@@ -62,7 +62,7 @@ impl Config {
     ///
     /// [`ConfigError`] naming the file and: what is not TOML or not a known key with its line, at the first one; what
     /// has no meaning with its key, all of it.
-    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+    pub(crate) fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let (path, text) = read(named)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let raw: Raw = toml::from_str(&text).map_err(|error| ConfigError::one(&path, error.to_string()))?;

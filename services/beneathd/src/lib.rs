@@ -8,8 +8,8 @@
 
 pub mod auth;
 pub mod cli;
-pub mod config;
 
+mod config;
 mod notation;
 mod process;
 mod rejection;

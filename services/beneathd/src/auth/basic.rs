@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use beneath_catalog::Credentials;
 
 /// What a `401` asks for. One realm: one set of users.
-pub const CHALLENGE: &str = r#"Basic realm="beneath", charset="UTF-8""#;
+pub(crate) const CHALLENGE: &str = r#"Basic realm="beneath", charset="UTF-8""#;
 
 /// Longer than any credentials that could match, so that nobody makes us decode a novel.
 const MAX_TOKEN: usize = 4096;
@@ -13,7 +13,7 @@ const MAX_TOKEN: usize = 4096;
 /// Parses the `token68` after `Basic`. `None` for what [`split`] does not take.
 ///
 /// Whether user and password are UTF-8, known and right is for the catalog to find out, in one shape of time.
-pub fn parse(token: &[u8]) -> Option<Credentials> {
+pub(super) fn parse(token: &[u8]) -> Option<Credentials> {
     split(token).map(|(user, password)| Credentials::basic(&user, &password))
 }
 

@@ -3,10 +3,10 @@
 use beneath_catalog::Credentials;
 
 /// What a `401` offers besides Basic.
-pub const CHALLENGE: &str = r#"Bearer realm="beneath""#;
+pub(crate) const CHALLENGE: &str = r#"Bearer realm="beneath""#;
 
 /// Parses the `b64token` after `Bearer` (RFC 6750 §2.1). `None` for what is none; whether it is valid is for the catalog.
-pub fn parse(token: &[u8]) -> Option<Credentials> {
+pub(super) fn parse(token: &[u8]) -> Option<Credentials> {
     let digits = token.iter().take_while(|byte| is_token(**byte)).count();
     let padding = token.get(digits..)?.iter().all(|&byte| byte == b'=');
     (digits > 0 && padding).then(|| Credentials::bearer(token))

@@ -3,7 +3,7 @@
 //! A new scheme is one file here and one variant of [`Scheme`].
 
 pub mod basic;
-pub mod bearer;
+pub(crate) mod bearer;
 
 use beneath_catalog::Credentials;
 use http::HeaderMap;
@@ -23,8 +23,7 @@ pub enum Unauthenticated {
 
 /// The schemes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever takes one decides on each")]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// RFC 7617.
     Basic,
     /// RFC 6750.
@@ -46,7 +45,7 @@ pub fn credentials(headers: &HeaderMap) -> Result<Credentials, Unauthenticated> 
 /// # Errors
 ///
 /// As [`credentials`].
-pub fn credentials_by(wanted: Scheme, headers: &HeaderMap) -> Result<Credentials, Unauthenticated> {
+pub(crate) fn credentials_by(wanted: Scheme, headers: &HeaderMap) -> Result<Credentials, Unauthenticated> {
     let (scheme, rest) = authorization(headers)?;
     let credentials = (scheme == wanted).then(|| scheme.parse(rest)).flatten();
     credentials.ok_or(Unauthenticated::Malformed)
@@ -57,7 +56,7 @@ pub fn credentials_by(wanted: Scheme, headers: &HeaderMap) -> Result<Credentials
 /// # Errors
 ///
 /// As [`credentials`].
-pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
     match authorization(headers)? {
         (Scheme::Bearer, token) => std::str::from_utf8(token).map_err(|_| Unauthenticated::Malformed),
         (Scheme::Basic, _) => Err(Unauthenticated::Malformed),
