@@ -157,7 +157,7 @@ impl Catalog {
         credentials: &Credentials,
         id: &FileId,
     ) -> Result<Lease, Denied> {
-        // Once: while a change is being passed memory gives what is overtaken, and only the store waits for that.
+        // Once only: while a change is being passed, memory gives decisions that are out of date, and only the store waits for it.
         if let Some(lease) = self.recall_and_open(serving, credentials, id, Patience::MayRead) {
             return Ok(lease);
         }

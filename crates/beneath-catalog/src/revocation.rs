@@ -142,7 +142,7 @@ impl Feed {
 
     fn ask(&self, mut passed: MutexGuard<'_, Passed>) -> Result<Revision, StoreError> {
         self.store.look().inspect_err(|_| self.end(Reason::Store))?;
-        // Only as long after the question as nobody who changes something gives up waiting for this process.
+        // Counted from before the question, so that it is over before whoever changes something gives up waiting for this process.
         let until = self.until();
         let registered = {
             let connection = lock(&self.connection);

@@ -223,7 +223,7 @@ impl FileResponse {
             now,
             response: Response::new(FileBody::empty()),
         };
-        // As many as an answer has at most, usually: with one more it would grow to twice as much, for each slow client.
+        // Room for what an answer usually has at most: one field more would double the map, and each slow client keeps one.
         *answer.headers() = HeaderMap::with_capacity(12);
         answer.set(
             X_CONTENT_TYPE_OPTIONS,

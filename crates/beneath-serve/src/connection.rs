@@ -57,7 +57,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(mut limits: Limits, tls: Option<Tls>) -> Self {
-        // The least that hyper's buffer can be; and the check of heads must not have another limit than hyper.
+        // hyper's buffer cannot be smaller, and the check of heads must have the same limit as hyper.
         limits.header_bytes = limits.header_bytes.max(8192);
         Self {
             rules: Arc::new(Rules::new(&limits)),

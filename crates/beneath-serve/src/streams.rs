@@ -135,7 +135,7 @@ impl Future for Stream {
         let Some(future) = &mut self.future else {
             return Poll::Ready(());
         };
-        // Of a task of its own, which hyper thinks it is, a panic would be the end, and of nothing else.
+        // hyper takes this for a task of its own, and a panic ends that task and nothing else: so it does here.
         let Ok(polled) = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) else {
             tracing::error!("a request panicked; its stream is reset");
             self.cut();

@@ -140,8 +140,8 @@ impl Wire {
 
     /// Takes back what hyper was handed and did not look at.
     pub(crate) fn put_back(&mut self, unread: &[u8]) {
-        // A copy, for what hyper read it into is larger, and is kept whole by the least part of it, even by none. Before what it was
-        // not handed yet.
+        // A copy: a part of hyper's buffer, even an empty one, would keep the whole of it. It goes before what hyper was not handed
+        // yet.
         self.unread = [unread, &self.unread].concat().into();
     }
 

@@ -246,7 +246,8 @@ impl Raw {
         let (kept_open, failed_logins) = (self.limits.kept_open, self.limits.failed_logins);
         let mut limits = self.limits.parse(&mut problems);
         limits.proxies = parse_trusted_proxies(&self.trusted_proxies, &mut problems);
-        // By default half of what the process may open, if `connections` is left to be two fifths: it gives way to everything else.
+        // Half of what the process may open, where `connections` is the default two fifths of it: files that are kept open give way
+        // to everything else.
         let kept_open = kept_open.unwrap_or_else(|| (limits.connections / 4 * 5).min(MAX_KEPT_OPEN));
         let mut options = self
             .audit

@@ -297,7 +297,8 @@ impl Transfer {
             return Ok(None);
         }
         match (judgement, self.evidence(chunk)) {
-            // Renamed, an attribute, or rewritten and its mtime put back: of what had not left yet, a second reading could not tell.
+            // It was renamed, has a new attribute, or was rewritten and its mtime put back: to read again what has left says nothing
+            // of what has not.
             (Judgement::Unexplained, Some(_)) if self.is_of_old_file() => Err(BodyErrorKind::Changed),
             // No second reading of a large file for each transfer under way whenever it is replaced.
             (Judgement::Unlinked, Some(_)) if self.is_of_old_file() => {

@@ -44,7 +44,8 @@ pub(super) fn serving(config: &Config) -> Result<Catalog, Failure> {
         if error.kind() != ConnectErrorKind::Missing {
             return Err(error);
         }
-        // Nobody can log in to it yet: so it looks, too, when the file system that it lies in is not mounted.
+        // Nobody can log in to a new catalog: whoever runs this must hear of it, for it may be that the file system of the real
+        // one is not mounted.
         tracing::warn!(catalog = %config.catalog, "there is no catalog here; a new, empty one is made");
         Catalog::create(&config.catalog, roots, config.options)
     })?;

@@ -105,7 +105,7 @@ fn problem(path: &Path, error: &serde_json::Error) -> Problem {
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
-    // Of a field that is missing or there twice the path may be that of the object, and the text names the field.
+    // Where a field is missing or there twice, the path may be that of its object: then the text names the field.
     let field = |what: &str| Some(detail.strip_prefix(what)?.split_once('`')?.0);
     if let Some(missing) = field("missing field `") {
         push(&mut pointer, missing);

@@ -105,7 +105,7 @@ pub(super) async fn show(
     condition: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let group = service.administer(principal, move |administration| {
-        // In this order: what changes in between makes the tag too old, and never one of a state that was not shown.
+        // The version first: if it changes in between, the tag is older than what is shown, never newer.
         let version = administration.group_version(&name)?;
         Ok((version, administration.group(&name)?))
     });

@@ -124,7 +124,7 @@ text! {
 
 /// What the names of users and groups are made of, as a pattern: more than fits into an attribute.
 pub(super) fn patterns() -> [(&'static str, String); 3] {
-    // What stands nowhere, and what besides stands at neither end. Tags are beyond what `\u` can write.
+    // What may stand nowhere in a name, and (`space`) what may not stand at either end. Tag characters are beyond what `\u` can write.
     let never = r":\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb";
     let never = format!("{never}\u{e0000}-\u{e007f}");
     let space = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
