@@ -55,8 +55,6 @@ pub struct FileSlice {
     len: u64,
     doubt: OnDoubt,
     is_last: bool,
-    /// Some of it has left.
-    is_begun: bool,
     warming: Option<Pending<()>>,
     /// The next bytes were read on purpose just now.
     is_warm: bool,
@@ -98,7 +96,6 @@ impl FileSlice {
             len,
             doubt,
             is_last,
-            is_begun: false,
             warming: None,
             is_warm: false,
         }
@@ -110,19 +107,18 @@ impl FileSlice {
         self.len
     }
 
-    /// Waits until up to `most` of the next bytes are in memory, then says where they are, if they may leave.
+    /// Waits until the bytes are in memory, then says where up to `most` of the next are, if they may leave.
     ///
     /// # Errors
     ///
     /// [`BodyError`]: the connection must be reset, for the client cannot be told otherwise.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Next<'_>, BodyError>> {
-        let count = usize::try_from(self.len).unwrap_or(usize::MAX).min(most);
-        ready!(self.poll_memory(cx, count)).map_err(BodyError)?;
+        ready!(self.poll_memory(cx)).map_err(BodyError)?;
         self.judge().map_err(BodyError)?;
         Poll::Ready(Ok(Next {
             file: self.source.file(),
             offset: self.offset,
-            count,
+            count: usize::try_from(self.len).unwrap_or(usize::MAX).min(most),
         }))
     }
 
@@ -131,7 +127,6 @@ impl FileSlice {
         let bytes = bytes.min(self.len);
         self.offset += bytes;
         self.len -= bytes;
-        self.is_begun = true;
         self.is_warm = false;
         self.source.sent(bytes);
         if self.is_last && self.len == 0 {
@@ -164,8 +159,8 @@ impl FileSlice {
         }
     }
 
-    /// sendfile(2) cannot be told not to wait for the disk.
-    fn poll_memory(&mut self, cx: &mut Context<'_>, count: usize) -> Poll<Result<(), BodyErrorKind>> {
+    /// sendfile(2) cannot be told not to wait for the disk. All that is left is looked at, in however many pieces it leaves.
+    fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyErrorKind>> {
         loop {
             if let Some(warming) = &mut self.warming {
                 let warmed = ready!(warming.as_mut().poll(cx));
@@ -173,13 +168,12 @@ impl FileSlice {
                 warmed?;
                 self.is_warm = true;
             }
-            let is_piece = self.is_begun || (count as u64) < self.len;
-            if self.is_warm || is_in_memory(self.source.file(), self.offset, count as u64, is_piece) {
+            if self.is_warm || is_in_memory(self.source.file(), self.offset, self.len) {
                 return Poll::Ready(Ok(()));
             }
-            let (source, offset) = (Arc::clone(&self.source), self.offset);
+            let (source, offset, count) = (Arc::clone(&self.source), self.offset, self.len);
             let on = FileSystem::of(source.file());
-            self.warming = Some(read::wait(on, move || warm(&*source, offset, count as u64)));
+            self.warming = Some(read::wait(on, move || warm(&*source, offset, count)));
         }
     }
 }
