@@ -1,9 +1,9 @@
 //! [`Feed`]: carries revocations to the leases that live, and the right to decide from memory to this process.
 //!
 //! One thread asks the store a hundred times a second, and ten times while nobody downloads and nothing is changed (more often if the
-//! bound is very short); whoever changes something in this process asks at once. What changed is judged again, and cut where its ground has fallen. While the store answers, the
-//! process may decide from memory until the bound after the last question; when it does not answer, that right
-//! lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
+//! bound is very short); whoever changes something in this process asks at once. What changed is judged again, and cut where its
+//! ground has fallen. While the store answers, the process may decide from memory until the bound after the last question; when it
+//! does not answer, that right lapses by itself, and with it every lease (Gray and Cheriton, SOSP 1989).
 
 pub(crate) mod content;
 pub(crate) mod memory;
@@ -253,10 +253,10 @@ impl Feed {
             if self.used.swap(false, Ordering::Relaxed) || self.registry.has_live() || revision != was {
                 used = Instant::now();
             }
-            match used.elapsed() < IDLE_AFTER {
-                true => self.pause(IN_USE),
-                false => self.pause(IDLE),
-            }
+            self.pause(match used.elapsed() < IDLE_AFTER {
+                true => IN_USE,
+                false => IDLE,
+            })
         });
     }
 

@@ -1,7 +1,7 @@
 //! [`Roots`]: the directories that files are published from, and how many may wait for each of their file systems.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use beneath::{Error, Root};
@@ -13,10 +13,10 @@ use crate::subject::RootName;
 
 pub(crate) struct Roots {
     served: RwLock<HashMap<RootName, Arc<Served>, RandomState>>,
-    /// How many may wait for one file system.
+    /// How many may wait for one file system where there are several.
     at_once: usize,
-    /// They are on more than one.
-    several: Arc<AtomicBool>,
+    /// How many may wait for one as it is.
+    limit: Arc<AtomicUsize>,
 }
 
 /// A root, and who waits for what it is on.
@@ -25,8 +25,7 @@ pub(crate) struct Served {
     device: u64,
     /// Those of all roots on the same.
     waiting: Arc<AtomicUsize>,
-    at_once: usize,
-    several: Arc<AtomicBool>,
+    limit: Arc<AtomicUsize>,
 }
 
 /// For as long as this is there, somebody may wait for the file system.
@@ -40,7 +39,7 @@ impl Roots {
         let this = Self {
             served: RwLock::default(),
             at_once,
-            several: Arc::default(),
+            limit: Arc::default(),
         };
         for (name, root) in roots {
             this.set(name, root)?;
@@ -58,12 +57,14 @@ impl Roots {
             root,
             device,
             waiting,
-            at_once: self.at_once,
-            several: Arc::clone(&self.several),
+            limit: Arc::clone(&self.limit),
         };
         let before = served.insert(name, Arc::new(now));
-        let several = served.values().any(|served| served.device != device);
-        self.several.store(several, Ordering::Relaxed);
+        let limit = match served.values().any(|served| served.device != device) {
+            true => self.at_once,
+            false => usize::MAX,
+        };
+        self.limit.store(limit, Ordering::Relaxed);
         Ok(before.map(|before| Arc::clone(&before.root)))
     }
 
@@ -82,8 +83,7 @@ impl Served {
     /// others nobody is told to come back who could have waited.
     pub(crate) fn turn(&self) -> Result<Turn<'_>, Refusal> {
         let turn = Turn(&self.waiting);
-        let has_turn = self.waiting.fetch_add(1, Ordering::Relaxed) < self.at_once;
-        match has_turn || !self.several.load(Ordering::Relaxed) {
+        match self.waiting.fetch_add(1, Ordering::Relaxed) < self.limit.load(Ordering::Relaxed) {
             true => Ok(turn),
             false => Err(Refusal::busy(Reason::FileSystemBusy)),
         }
