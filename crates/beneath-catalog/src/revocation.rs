@@ -146,9 +146,17 @@ impl Feed {
         let until = self.until();
         let registered = {
             let connection = lock(&self.connection);
-            let snapshot = connection.unchecked_transaction()?;
-            self.pass(&snapshot, &mut passed.revision)?;
-            servers::is_registered(&snapshot, &self.server)?
+            match servers::look(&connection, &self.server)? {
+                (revision, registered) if revision == passed.revision => {
+                    self.lapse();
+                    registered
+                }
+                _ => {
+                    let snapshot = connection.unchecked_transaction()?;
+                    self.pass(&snapshot, &mut passed.revision)?;
+                    servers::look(&snapshot, &self.server)?.1
+                }
+            }
         };
         if registered {
             self.valid_until.fetch_max(until, Ordering::SeqCst);
@@ -170,13 +178,7 @@ impl Feed {
     }
 
     fn pass(&self, snapshot: &Connection, passed: &mut Revision) -> Result<(), StoreError> {
-        let revision = crate::store::revision(snapshot)?;
-        let now = Millis::now();
-        if revision == *passed {
-            let lapsing = self.registry.live(Right::expires);
-            lapsing.iter().for_each(|right| right.lapse(now));
-            return Ok(());
-        }
+        let (revision, now) = (crate::store::revision(snapshot)?, Millis::now());
         let touched = Touched::since(snapshot, *passed)?;
         self.registry.pass(
             revision.as_u64(),
@@ -185,6 +187,13 @@ impl Feed {
         )?;
         *passed = revision;
         Ok(())
+    }
+
+    /// What ends by itself, without a change.
+    fn lapse(&self) {
+        let now = Millis::now();
+        let lapsing = self.registry.live(Right::expires);
+        lapsing.iter().for_each(|right| right.lapse(now));
     }
 
     fn judge(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use super::{Revision, Store, StoreError, revision, statement};
 
@@ -46,11 +46,13 @@ pub(crate) fn acknowledge(
     Ok(())
 }
 
-pub(crate) fn is_registered(snapshot: &Connection, server: &ServerId) -> Result<bool, StoreError> {
-    let found = statement(snapshot, "SELECT 1 FROM servers WHERE id = ?1")?
-        .query_row([server.0], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
+/// The newest revision, and whether `server` is among those that changes wait for. One statement, which is one snapshot.
+pub(crate) fn look(connection: &Connection, server: &ServerId) -> Result<(Revision, bool), StoreError> {
+    let sql = "SELECT (SELECT max(revision) FROM changes), EXISTS (SELECT 1 FROM servers WHERE id = ?1)";
+    let seen = statement(connection, sql)?.query_row([server.0], |row| {
+        Ok((Revision(row.get::<_, i64>(0)?.unsigned_abs()), row.get(1)?))
+    })?;
+    Ok(seen)
 }
 
 pub(crate) fn remove(connection: &Connection, server: &ServerId) -> Result<(), StoreError> {
